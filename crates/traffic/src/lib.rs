@@ -3,7 +3,9 @@
 
 pub mod units;
 
+mod endpoint;
 mod hit;
 
+pub use endpoint::{endpoint_of, path_of};
 pub use hit::Hit;
 pub use units::{Bytes, Rate, Ratio, UnitError};
