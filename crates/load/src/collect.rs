@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use policy::Curve;
 use tokio::time::Instant;
 
 use crate::data::Exhausted;
@@ -23,6 +24,9 @@ use crate::worker::{Interval, TICK};
 /// Collects one run.
 pub(crate) struct Collector<'a> {
     params: &'a LoadParams,
+    tick_length: Duration,
+    /// Arrivals per second that are asked for, in an open model.
+    rate: Option<Curve>,
     start: Instant,
     started_unix_ms: i64,
     watcher: Option<Watcher>,
@@ -79,6 +83,7 @@ impl WorkerState {
 impl<'a> Collector<'a> {
     pub(crate) fn new(
         params: &'a LoadParams,
+        tick_length: Duration,
         start: Instant,
         started_unix_ms: i64,
         watcher: Option<Watcher>,
@@ -86,6 +91,11 @@ impl<'a> Collector<'a> {
         let endpoints = params.scenario.endpoints.len();
         Collector {
             params,
+            tick_length,
+            rate: match &params.model {
+                Model::Open { rate, .. } => Some(rate.clone()),
+                _ => None,
+            },
             start,
             started_unix_ms,
             watcher,
@@ -116,7 +126,12 @@ impl<'a> Collector<'a> {
             Request::Pause => self.paused = true,
             Request::Resume => self.paused = false,
             Request::Stop | Request::Abort => self.interrupted = true,
-            Request::Users(_) | Request::Rate(_) => {}
+            Request::Rate(per_s) => {
+                if let (Some(rate), Ok(new)) = (&mut self.rate, Curve::constant(per_s)) {
+                    *rate = new;
+                }
+            }
+            Request::Users(_) => {}
         }
     }
 
@@ -153,8 +168,8 @@ impl<'a> Collector<'a> {
                     }
                 }
             }
-            let at = TICK * u32::try_from(self.ticks).unwrap_or(u32::MAX);
-            self.tick(at, TICK, observer);
+            let at = self.tick_length * u32::try_from(self.ticks).unwrap_or(u32::MAX);
+            self.tick(at, self.tick_length, observer);
         }
         spare
     }
@@ -173,10 +188,10 @@ impl<'a> Collector<'a> {
             self.interval.merge(&interval.recorder);
         }
         let elapsed = self.start.elapsed();
-        let before = TICK * u32::try_from(self.ticks).unwrap_or(u32::MAX);
+        let before = self.tick_length * u32::try_from(self.ticks).unwrap_or(u32::MAX);
         let length = elapsed.saturating_sub(before);
         // A last interval of next to nothing would show as a rate of its own.
-        if length > TICK / 10 || self.series.is_empty() || !self.interval.touched().is_empty() {
+        if length > self.tick_length / 10 || self.series.is_empty() || !self.interval.touched().is_empty() {
             self.tick(elapsed.max(before), length.max(Duration::from_millis(1)), observer);
         }
         self.close_point(elapsed);
@@ -258,15 +273,18 @@ impl<'a> Collector<'a> {
             interval,
             users: self.latest.iter().map(|worker| worker.users).sum(),
             in_flight: self.latest.iter().map(|worker| worker.in_flight).sum(),
-            offered_per_s: (!matches!(self.params.model, Model::Closed { .. }))
-                .then(|| per_second(offered, interval)),
+            offered_per_s: match (&self.params.model, &self.rate) {
+                (Model::Closed { .. }, _) => None,
+                (_, Some(rate)) => Some(rate.at(at.saturating_sub(interval / 2))),
+                (_, None) => Some(per_second(offered, interval)),
+            },
             requests_per_s: per_second(stats.requests, interval),
             failures_per_s: per_second(stats.failures, interval),
             bytes_per_s: per_second(stats.bytes_received, interval),
             p50: quantile(0.5),
             p95: quantile(0.95),
             p99: quantile(0.99),
-            generator_cpu: (busiest.as_secs_f64() / TICK.as_secs_f64()).min(1.0),
+            generator_cpu: (busiest.as_secs_f64() / self.tick_length.as_secs_f64()).min(1.0),
             lag_max: Duration::from_micros(self.interval.lag.max_us().unwrap_or(0)),
             watched,
         }
@@ -276,18 +294,7 @@ impl<'a> Collector<'a> {
     fn scoped(&self, objective: &crate::slo::Objective) -> Option<RequestStats> {
         let name = objective.scope.as_deref()?;
         let mut stats = RequestStats::default();
-        let scenario = &self.params.scenario;
-        let of_task = scenario
-            .tasks
-            .iter()
-            .filter(|task| task.name == name)
-            .flat_map(|task| task.steps.iter().map(|step| step.endpoint));
-        let of_endpoint = (0..scenario.endpoints.len())
-            .filter(|&endpoint| scenario.endpoints[endpoint].name == name);
-        let mut endpoints: Vec<usize> = of_task.chain(of_endpoint).collect();
-        endpoints.sort_unstable();
-        endpoints.dedup();
-        for endpoint in endpoints {
+        for endpoint in self.params.scenario.endpoints_of(name) {
             stats.merge(&self.so_far.endpoints[endpoint]);
         }
         Some(stats)

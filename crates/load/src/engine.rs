@@ -27,7 +27,7 @@ use crate::scenario::{Scenario, Step};
 use crate::schedule::Schedule;
 use crate::template::RenderContext;
 use crate::watch::Watcher;
-use crate::worker::{BurstCount, Command, Event, Plan, PreparedScenario, Worker, WorkerSetup};
+use crate::worker::{BurstCount, Command, Event, Plan, PreparedScenario, TICK, Worker, WorkerSetup};
 
 /// Commands that a worker has not obeyed yet.
 const COMMANDS_MAX: usize = 64;
@@ -35,6 +35,8 @@ const COMMANDS_MAX: usize = 64;
 const EVENTS_PER_WORKER: usize = 8;
 /// From starting the threads to time zero, so that all workers begin together.
 const LEAD: Duration = Duration::from_millis(20);
+/// Shortest tick.
+const TICK_MIN: Duration = Duration::from_millis(10);
 /// How long the collector waits for news before it looks whether the workers still live.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -134,11 +136,20 @@ impl Run {
     /// # Errors
     /// [`StartError`] when there is nothing to do, TLS cannot be set up, or a thread not started.
     pub fn start(params: LoadParams) -> Result<Run, StartError> {
+        Run::start_with_tick(params, TICK)
+    }
+
+    /// Starts the workers; observers see a tick as often as `tick` says (at least 10 ms).
+    ///
+    /// # Errors
+    /// As [`Run::start`].
+    pub fn start_with_tick(params: LoadParams, tick: Duration) -> Result<Run, StartError> {
+        let tick = tick.max(TICK_MIN);
         let http = Arc::new(params.http.clone());
         let prepared = prepare(&params.scenario, &params)?;
         let tls = tls::client_config(&http.tls, http.version)?;
         let give_up = http.timeouts.total;
-        let plan = Arc::new(Plan { params, http, prepared, give_up });
+        let plan = Arc::new(Plan { params, http, prepared, give_up, tick });
         let workers = plan.params.workers.clamp(1, WORKERS_MAX);
         let (events_in, events) = sync_channel(workers * EVENTS_PER_WORKER);
         let quota = plan.params.stop.requests.map(|n| Arc::new(AtomicU64::new(n)));
@@ -195,7 +206,7 @@ impl Run {
     pub fn finish(self, observer: &mut dyn FnMut(&Tick<'_>)) -> Result<RunResult, WorkerLost> {
         let Run { plan, workers, events, control, start, started_unix_ms, watcher } = self;
         drop(control);
-        let mut collector = Collector::new(&plan.params, start, started_unix_ms, watcher);
+        let mut collector = Collector::new(&plan.params, plan.tick, start, started_unix_ms, watcher);
         let mut bursts = match &plan.params.model {
             Model::Burst(burst) => Some(Bursts::new(*burst, workers.len(), plan.params.seed)),
             _ => None,

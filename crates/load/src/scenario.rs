@@ -66,6 +66,23 @@ pub struct Scenario {
     pub endpoints: Vec<Endpoint>,
 }
 
+impl Scenario {
+    /// The endpoints that a name stands for: those of all steps of the task of that name, and
+    /// those of that name themselves.
+    pub fn endpoints_of(&self, name: &str) -> Vec<usize> {
+        let of_task = self
+            .tasks
+            .iter()
+            .filter(|task| task.name == name)
+            .flat_map(|task| task.steps.iter().map(|step| step.endpoint));
+        let of_name = (0..self.endpoints.len()).filter(|&index| self.endpoints[index].name == name);
+        let mut endpoints: Vec<usize> = of_task.chain(of_name).collect();
+        endpoints.sort_unstable();
+        endpoints.dedup();
+        endpoints
+    }
+}
+
 /// A row of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {

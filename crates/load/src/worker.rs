@@ -29,7 +29,7 @@ use crate::user::User;
 
 /// How often the number of users is adjusted while it changes.
 const SPAWN_INTERVAL: Duration = Duration::from_millis(20);
-/// How often counters are handed over.
+/// How often counters are handed over, when nobody says otherwise.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 
 /// Everything that is the same for all workers of a run.
@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) prepared: PreparedScenario,
     /// Give up an arrival that could not be sent for this long: its sender would have timed out.
     pub(crate) give_up: Duration,
+    /// How often counters are handed over.
+    pub(crate) tick: Duration,
 }
 
 /// The prepared form of every step, in the shape of the scenario.
@@ -522,14 +524,14 @@ impl Worker {
                 self.set_users(curve.at(self.schedule_now()));
             }
             while self.users.borrow_mut().try_join_next().is_some() {}
-            if now >= TICK * (tick + 1) as u32 {
-                tick = now.as_secs();
+            if now >= self.tick_end(tick) {
+                tick = (now.as_nanos() / self.plan.tick.as_nanos()) as u64;
                 self.hand_over(tick, &recycled);
             }
             if stop_by.is_some_and(|stop_by| now >= stop_by) || self.aborting.get() || self.is_empty(users.as_ref()) {
                 break;
             }
-            let mut wake = TICK * (tick + 1) as u32;
+            let mut wake = self.tick_end(tick);
             if users.as_ref().is_some_and(|curve| self.schedule_now() < curve.end()) {
                 wake = wake.min(now + SPAWN_INTERVAL);
             }
@@ -557,6 +559,11 @@ impl Worker {
         let interval = self.interval(tick + 1, Box::default());
         // Fails only when nobody is interested any more.
         let _ = self.events.send(Event::Done(interval));
+    }
+
+    /// When the tick after number `tick` ends.
+    fn tick_end(&self, tick: u64) -> Duration {
+        self.plan.tick * u32::try_from(tick + 1).unwrap_or(u32::MAX)
     }
 
     /// Whether no user is left and none will come.

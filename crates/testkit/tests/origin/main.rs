@@ -1,0 +1,6 @@
+//! The fake origin, seen by raw clients.
+
+mod common;
+mod faults;
+mod plain;
+mod tls_http2;
