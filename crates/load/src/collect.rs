@@ -306,8 +306,12 @@ impl<'a> Collector<'a> {
         let active = elapsed.saturating_sub(paused);
         // A run that ends by time lasts as long as it was meant to; what drains afterwards would
         // only dilute its rates. Any other run lasts until its last answer.
+        let by_schedule = matches!(self.params.model, Model::Open { .. })
+            && self.params.stop.requests.is_none()
+            && !self.interrupted
+            && !self.abort;
         let duration = match self.params.stop.run_time {
-            Some(run_time) if active >= run_time => run_time,
+            Some(run_time) if active >= run_time || by_schedule => run_time,
             _ => last_end.saturating_sub(paused),
         };
         let slo: Vec<_> = self

@@ -143,6 +143,11 @@ impl DataSource {
         Ok(DataSource::from_rows(name, columns, rows, pick, per))
     }
 
+    /// Starts again at the first row, as every run does.
+    pub(crate) fn rewind(&self) {
+        self.next.store(0, Ordering::Relaxed);
+    }
+
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.cells.len() / self.columns.len().max(1)

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::collect::Collector;
-use crate::data::DataRows;
+use crate::data::{DataRows, DataSource};
 use crate::net::connect::Connector;
 use crate::net::tls::{self, TlsSetupError};
 use crate::params::{Burst, LoadParams, Model, WORKERS_MAX};
@@ -145,6 +145,7 @@ impl Run {
     /// As [`Run::start`].
     pub fn start_with_tick(params: LoadParams, tick: Duration) -> Result<Run, StartError> {
         let tick = tick.max(TICK_MIN);
+        params.scenario.data.iter().for_each(DataSource::rewind);
         let http = Arc::new(params.http.clone());
         let prepared = prepare(&params.scenario, &params)?;
         let tls = tls::client_config(&http.tls, http.version)?;

@@ -67,6 +67,14 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// Mean number of requests in one run of a task, by the weights of the tasks; at least one.
+    pub fn requests_per_run(&self) -> f64 {
+        let weight: f64 = self.tasks.iter().map(|task| f64::from(task.weight)).sum();
+        let steps: f64 =
+            self.tasks.iter().map(|task| f64::from(task.weight) * task.steps.len() as f64).sum();
+        if weight > 0.0 { (steps / weight).max(1.0) } else { 1.0 }
+    }
+
     /// The endpoints that a name stands for: those of all steps of the task of that name, and
     /// those of that name themselves.
     pub fn endpoints_of(&self, name: &str) -> Vec<usize> {

@@ -13,7 +13,7 @@ use crate::slo::SloTarget;
 use crate::verdict::BoundBy;
 
 /// Replicates behind the confidence interval.
-const REPLICATES: usize = 1_000;
+const REPLICATES: usize = 400;
 const CONFIDENCE: f64 = 0.95;
 /// How far above the answer a load must be for its throughput to be compared.
 const FLAT_DISTANCE: f64 = 1.1;
@@ -47,7 +47,7 @@ pub(super) fn conclude(
         slo: params.slo.clone(),
         load,
         requests_per_s: at_answer.map_or(0.0, |judged| judged.trial.requests_per_s),
-        ci: confidence_interval(trials, load, params.seed),
+        ci: confidence_interval(params, trials, limits),
         bound_by,
         failed_first: failing
             .iter()
@@ -78,11 +78,20 @@ fn is_generator_limited(failing: &[&Judged]) -> bool {
 /// Confidence interval of the capacity: where the excess over the objectives crosses zero.
 ///
 /// Each replicate draws, for every trial, one of the bootstrap replicates of its relative excess,
-/// makes them rise with the load by isotonic regression, weighted by responses (pool adjacent violators:
-/// Ayer et al., 1955), and interpolates the load at which they change sign. The interval is that of
-/// percentiles; the answer, a load that was tried, is always within.
-fn confidence_interval(trials: &[Judged], answer: f64, seed: u64) -> (f64, f64) {
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+/// makes them rise with the load by isotonic regression, weighted by responses (pool adjacent
+/// violators: Ayer et al., 1955), and interpolates the load at which they change sign. The interval
+/// is that of percentiles, widened to the bracket of the highest met and the lowest missed load,
+/// between which nothing was tried, and by half a step of precision on either side: resampling does
+/// not see that the search stopped where chance let it. Against simulated servers this contains
+/// the truth as often as it should; without the half step it does not.
+fn confidence_interval(
+    params: &SearchParams,
+    trials: &[Judged],
+    [met, missed]: [Option<f64>; 2],
+) -> (f64, f64) {
+    let answer = met.unwrap_or(0.0);
+    let Some(missed) = missed else { return (answer, answer) };
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(params.seed);
     let mut rising: Vec<&Judged> =
         trials.iter().filter(|judged| !judged.excesses.is_empty()).collect();
     rising.sort_by(|a, b| a.trial.load.total_cmp(&b.trial.load));
@@ -98,8 +107,10 @@ fn confidence_interval(trials: &[Judged], answer: f64, seed: u64) -> (f64, f64) 
         })
         .collect();
     crossings.sort_by(f64::total_cmp);
-    percentile_interval(&crossings, CONFIDENCE)
-        .map_or((answer, answer), |ci| (ci.low.min(answer), ci.high.max(answer)))
+    let (low, high) = percentile_interval(&crossings, CONFIDENCE)
+        .map_or((answer, missed), |ci| (ci.low.min(answer), ci.high.max(missed)));
+    let half_step = (1.0 + params.precision).sqrt();
+    (low / half_step, high * half_step)
 }
 
 /// Loads that share one value of the excess.
@@ -244,6 +255,11 @@ fn doubts(
         ));
     }
     for objective in &params.slo {
+        if let (SloTarget::Throughput(wanted), Some(judged)) = (objective.target, at_answer)
+            && judged.trial.requests_per_s < wanted.as_per_s()
+        {
+            doubts.push(format!("{objective} does not hold at the answer, nor at any lower load"));
+        }
         if let (SloTarget::Quantile(q, _), Some(judged)) = (objective.target, at_answer)
             && judged.responses as f64 * (1.0 - q) < TAIL_RESPONSES
         {
@@ -255,4 +271,35 @@ fn doubts(
         }
     }
     doubts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(load: f64, excess: f64) -> Pool {
+        Pool { first: load, last: load, weight: 1.0, excess }
+    }
+
+    #[test]
+    fn isotonic_regression_pools_violators() {
+        let points = [(1.0, -0.5), (2.0, 0.25), (4.0, -0.75), (4.0, -0.25), (8.0, 1.0)];
+        let pools = isotonic(points.into_iter().map(|(load, excess)| point(load, excess)));
+        // The level at 4 is −0.5 of weight 2; with 0.25 at 2 it makes −0.25.
+        assert_eq!(pools.len(), 3);
+        assert_eq!(pools[0], point(1.0, -0.5));
+        assert_eq!(pools[1], Pool { first: 2.0, last: 4.0, weight: 3.0, excess: -0.25 });
+        assert_eq!(pools[2], point(8.0, 1.0));
+    }
+
+    #[test]
+    fn crossing_is_interpolated_between_loads() {
+        let crossing = |points: &[(f64, f64)]| {
+            zero_crossing(&points.iter().map(|&(l, e)| point(l, e)).collect::<Vec<_>>())
+        };
+        assert!((crossing(&[(1.0, -0.9), (10.0, -0.5), (40.0, 0.5)]) - 20.0).abs() < 1e-9);
+        assert_eq!(crossing(&[(1.0, -0.9), (10.0, 0.0)]), 10.0);
+        assert_eq!(crossing(&[(1.0, 0.1)]), 0.0);
+        assert_eq!(crossing(&[]), 0.0);
+    }
 }

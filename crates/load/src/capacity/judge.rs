@@ -37,7 +37,7 @@ const GENERATOR_LAG_SHARE: f64 = 0.05;
 const GENERATOR_UNSENT: f64 = 0.001;
 
 /// What a trial says when the requests in flight gave it away.
-pub(super) const GROWTH_TEXT: &str = "in-flight growth";
+const GROWTH_TEXT: &str = "in-flight growth";
 
 /// A trial, judged, with what the answer needs to know of it beyond its figures.
 #[derive(Debug, Clone)]
@@ -63,12 +63,14 @@ impl Judged {
     }
 }
 
-/// The objectives, and one on failures when they have none.
-pub(super) fn with_implied(slo: &[Objective]) -> Vec<Objective> {
+/// The objectives that a trial is judged by: those given, and one on failures when they have none.
+/// Throughput is not among them: a low load misses it too, so it says nothing about the highest.
+pub(super) fn judged_objectives(slo: &[Objective]) -> Vec<Objective> {
     let on_all_failures = |objective: &Objective| {
         objective.scope.is_none() && matches!(objective.target, SloTarget::Failures(_))
     };
     let mut objectives = slo.to_vec();
+    objectives.retain(|objective| !matches!(objective.target, SloTarget::Throughput(_)));
     if !slo.iter().any(on_all_failures)
         && let Some(share) = Ratio::new(FAILURES_IMPLIED)
     {
@@ -97,9 +99,10 @@ pub(super) fn judge(
     let missed: Vec<&Objective> = objectives
         .iter()
         .filter(|objective| {
-            let scoped = objective.scope.as_ref().map(|scope| {
-                merged(steady.iter().filter_map(|interval| scoped(interval, scope)))
-            });
+            let scoped = objective
+                .scope
+                .as_ref()
+                .map(|scope| merged(steady.iter().filter_map(|interval| scoped(interval, scope))));
             !evaluate(objective, &totals, scoped, duration).met
         })
         .collect();

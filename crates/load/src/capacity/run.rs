@@ -58,7 +58,8 @@ pub fn find(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<CapacityResult, CapacityError> {
     let by = search.by;
-    let scopes: Vec<String> = search.slo.iter().filter_map(|objective| objective.scope.clone()).collect();
+    let scopes: Vec<String> =
+        search.slo.iter().filter_map(|objective| objective.scope.clone()).collect();
     let mut search = Search::new(search);
     loop {
         let (load, duration) = match search.next() {
@@ -96,15 +97,26 @@ pub fn find(
 
 /// The parameters of one trial.
 fn trial(params: &LoadParams, by: SearchBy, load: f64, duration: Duration) -> LoadParams {
+    // The engine's rate is that of task runs, each of which is several requests.
+    let level = match by {
+        SearchBy::Rate => load / params.scenario.requests_per_run(),
+        SearchBy::Users => load,
+    };
     // Loads of a search are finite and not negative.
-    let level = Curve::constant(load).or_else(|_| Curve::constant(0.0));
+    let level = Curve::constant(level).or_else(|_| Curve::constant(0.0));
     let model = match (by, level) {
         (SearchBy::Rate, Ok(rate)) => {
             let users_max = (load * IN_FLIGHT_S).ceil().max(f64::from(OPEN_USERS_DEFAULT));
             let users_max = (users_max as u32).min(USERS_MAX);
             Model::Open { rate, arrivals: ArrivalKind::Poisson, users_max }
         }
-        (SearchBy::Users, Ok(users)) => Model::Closed { users },
+        (SearchBy::Users, Ok(users)) => {
+            // Users who all start together would stay in step for a while: spread them over one
+            // wait, which lies within the warm-up.
+            let wait = params.scenario.wait.mean_s();
+            let ramp = if wait > 0.0 { Curve::ramp(load, load / wait).ok() } else { None };
+            Model::Closed { users: ramp.unwrap_or(users) }
+        }
         (_, Err(_)) => params.model.clone(),
     };
     LoadParams {
@@ -116,7 +128,13 @@ fn trial(params: &LoadParams, by: SearchBy, load: f64, duration: Duration) -> Lo
     }
 }
 
-fn interval(tick: &Tick<'_>, by: SearchBy, load: f64, scopes: &[String], params: &LoadParams) -> TrialInterval {
+fn interval(
+    tick: &Tick<'_>,
+    by: SearchBy,
+    load: f64,
+    scopes: &[String],
+    params: &LoadParams,
+) -> TrialInterval {
     let length = tick.point.interval;
     let mut totals = RequestStats::default();
     tick.interval.iter().for_each(|stats| totals.merge(stats));

@@ -11,9 +11,10 @@
 use std::time::Duration;
 
 use super::answer::conclude;
-use super::judge::{Judged, judge, with_implied};
+use super::judge::{Judged, judge, judged_objectives};
 use super::result::{CapacityResult, SearchBy, TrialPurpose};
 use super::trial::{TrialLengths, TrialMeasurement};
+use crate::params::USERS_MAX;
 use crate::slo::Objective;
 
 /// Trials of one search, unless another number is given.
@@ -21,11 +22,11 @@ pub const TRIALS_DEFAULT: usize = 25;
 /// Most trials of one search, whatever is asked for.
 pub const TRIALS_MAX: usize = 1_000;
 /// Relative precision of the answer, unless another is given.
-const PRECISION_DEFAULT: f64 = 0.03;
+const PRECISION_DEFAULT: f64 = 0.02;
 /// Finest and coarsest precision.
 const PRECISION_RANGE: (f64, f64) = (0.001, 0.5);
-/// Lowest rate that is tried, in requests/s.
-const RATE_LEAST: f64 = 1e-3;
+/// Lowest and highest rate that can be tried, in requests/s.
+const RATE_RANGE: (f64, f64) = (1e-3, 1e9);
 /// Steps of precision between met and missed load above which short trials will do.
 const STEPS_SHORT: u32 = 4;
 /// Share of the measured time at one load that must speak against the verdict for it to be a close
@@ -41,7 +42,8 @@ const UNSURE: f64 = 0.05;
 pub struct SearchParams {
     /// What is varied.
     pub by: SearchBy,
-    /// The objectives. Where none is about failures, 2 % of failed or unsent requests are missed.
+    /// The objectives. Where none is about failures, more than 2 % of failed or unsent requests miss.
+    /// One on throughput is checked at the answer only.
     pub slo: Vec<Objective>,
     /// First load to try: users, or arrivals per second.
     pub start: f64,
@@ -61,7 +63,7 @@ pub struct SearchParams {
 }
 
 impl SearchParams {
-    /// The defaults: from 10 users or 10 requests/s up to `load_max`, to 3 %, in
+    /// The defaults: from 10 users or 10 requests/s up to `load_max`, to 2 %, in
     /// [`TRIALS_DEFAULT`] trials.
     #[must_use]
     pub fn new(by: SearchBy, slo: Vec<Objective>, load_max: f64) -> SearchParams {
@@ -100,7 +102,7 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Search {
     params: SearchParams,
-    /// The objectives of `params`, and those implied.
+    /// What trials are judged by.
     objectives: Vec<Objective>,
     trials: Vec<Judged>,
 }
@@ -123,17 +125,21 @@ impl Search {
     /// Starts a search. Parameters out of range are brought into it.
     #[must_use]
     pub fn new(mut params: SearchParams) -> Search {
-        params.precision = params.precision.clamp(PRECISION_RANGE.0, PRECISION_RANGE.1);
+        let within = |value: f64, (least, most): (f64, f64)| value.max(least).min(most);
+        let range = match params.by {
+            SearchBy::Users => (1.0, f64::from(USERS_MAX)),
+            SearchBy::Rate => RATE_RANGE,
+        };
+        params.precision = within(params.precision, PRECISION_RANGE);
         params.trials_max = params.trials_max.clamp(1, TRIALS_MAX);
-        let least = if params.by == SearchBy::Users { 1.0 } else { RATE_LEAST };
-        params.load_max = params.load_max.max(least);
-        params.load_min = params.load_min.max(least).min(params.load_max);
+        params.load_max = within(params.load_max, range);
+        params.load_min = within(params.load_min, (range.0, params.load_max));
         if params.by == SearchBy::Users {
             params.load_max = params.load_max.floor();
             params.load_min = params.load_min.floor();
         }
-        params.start = params.start.max(params.load_min).min(params.load_max);
-        let objectives = with_implied(&params.slo);
+        params.start = within(params.start, (params.load_min, params.load_max));
+        let objectives = judged_objectives(&params.slo);
         Search { params, objectives, trials: Vec::new() }
     }
 
@@ -181,7 +187,8 @@ impl Search {
         let levels = self.levels();
         let bracket = bracket(&levels);
         // A close call at an end of the bracket is settled before anything is built on it.
-        let unsure = |level: &&Level| level.narrow || (level.close && level.rechecks < RECHECKS_MAX);
+        let unsure =
+            |level: &&Level| level.narrow || (level.close && level.rechecks < RECHECKS_MAX);
         if let Some(level) = bracket.iter().flatten().find(unsure) {
             let length = if level.narrow { lengths.long } else { lengths.confirm };
             return Some((level.load, length, TrialPurpose::Recheck));
@@ -260,10 +267,11 @@ impl Search {
             agreeing.map(|judged| judged.length.as_secs_f64()).sum::<f64>()
         };
         let (met, missed) = (time(true), time(false));
-        let narrow = here().count() == 1 && here().all(|judged| {
-            let short = judged.length < lengths.long;
-            short && !judged.trial.met && judged.met_probability() > UNSURE
-        });
+        let narrow = here().count() == 1
+            && here().all(|judged| {
+                let short = judged.length < lengths.long;
+                short && !judged.trial.met && judged.met_probability() > UNSURE
+            });
         let recheck = |judged: &&Judged| {
             judged.trial.purpose == TrialPurpose::Recheck && judged.length >= lengths.confirm
         };

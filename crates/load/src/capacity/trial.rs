@@ -96,3 +96,17 @@ pub struct GeneratorFacts {
     /// Requests that failed for want of descriptors or local ports.
     pub out_of_resources: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_cover_the_cycles_of_users() {
+        let brief = TrialLengths::default().for_cycle(Duration::from_millis(10));
+        assert_eq!(brief, TrialLengths::default());
+        let slow = TrialLengths::default().for_cycle(Duration::from_secs(3));
+        let seconds = [slow.warm_up, slow.short, slow.long, slow.confirm].map(|d| d.as_secs());
+        assert_eq!(seconds, [6, 18, 30, 48]);
+    }
+}

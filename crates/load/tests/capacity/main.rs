@@ -1,79 +1,109 @@
-//! Capacity searches against simulated servers, in virtual time.
+//! Capacity searches, in virtual time.
 
+mod scripted;
 mod sim;
 
 use std::time::Duration;
 
-use load::capacity::{CapacityResult, Search, SearchBy, SearchParams, Step, TrialLengths};
-use load::slo::parse_slo;
-use sim::Server;
+use load::capacity::{SearchBy, SearchParams, TrialLengths};
+use load::slo::{SloTarget, parse_slo};
+use stats::queueing::mmc_capacity;
+use testkit::sim::ServerModel;
 
-fn search(server: Server, params: SearchParams, seed: u64) -> CapacityResult {
-    let by = params.by;
-    let mut search = Search::new(params);
-    let mut trial = 0;
-    loop {
-        match search.next() {
-            Step::Run { load, duration, .. } => {
-                trial += 1;
-                search.observe(&sim::run(server, by, load, duration, seed * 1000 + trial));
-            }
-            Step::Done(result) => return *result,
-        }
-    }
+/// Searches per server, each with a seed of its own.
+const SEEDS: u64 = 100;
+/// Searches that must come within [`TOLERANCE`] of the truth.
+const WITHIN_MIN: usize = 95;
+const TOLERANCE: f64 = 0.05;
+/// Searches whose 95 % confidence interval must contain the truth: 95 of 100, less two standard
+/// deviations of chance.
+const COVERED_MIN: usize = 90;
+
+const SERVERS: usize = 8;
+const MEAN_SERVICE_S: f64 = 0.004;
+
+fn mmc() -> ServerModel {
+    ServerModel::Mmc { servers: SERVERS, mean_service_s: MEAN_SERVICE_S }
 }
 
-fn truth(server: Server, by: SearchBy, q: f64, limit: f64, high: f64) -> f64 {
-    let (mut low, mut high) = (1.0, high);
-    while high / low > 1.003 {
-        let middle: f64 = (low * high).sqrt();
-        let long = sim::run(server, by, middle, Duration::from_secs(1000), 99);
-        let mut whole = stats::LatencyHistogram::new();
-        long.intervals[100..].iter().for_each(|i| whole.merge(&i.totals.response));
-        if whole.quantile_us(q).unwrap() as f64 <= limit * 1e6 { low = middle } else { high = middle }
-    }
-    (low * high).sqrt()
+fn scaling() -> ServerModel {
+    ServerModel::Usl { gamma: 100.0, sigma: 0.02, kappa: 0.0001 }
 }
 
-fn experiment(name: &str, server: Server, by: SearchBy, slo: &str, q: f64, limit: f64) {
-    let truth = truth(server, by, q, limit, 5000.0);
-    let mut errors = vec![];
-    let (mut covered, mut trials, mut seconds, mut incomplete, mut width) = (0, 0, 0.0, 0, 0.0);
-    let seeds = 100;
-    for seed in 0..seeds {
-        let mut params = SearchParams::new(by, parse_slo(slo).unwrap(), 1e5);
-        if by == SearchBy::Users {
-            params.lengths = TrialLengths::default().for_cycle(Duration::from_secs_f64(sim::THINK));
-        }
+fn freezing() -> ServerModel {
+    ServerModel::Freezing { inner: Box::new(mmc()), every_s: 0.5, for_s: 0.05 }
+}
+
+/// The capacity by simulations longer than several searches, halving a bracket down to 0.2 %.
+fn simulated_capacity(server: &ServerModel, by: SearchBy, q: f64, limit_s: f64) -> f64 {
+    const DURATION_S: f64 = 400.0;
+    const START_S: f64 = 10.0;
+    let meets = |load: f64| {
+        let all = sim::responses(server, by, load, DURATION_S, 1);
+        let settled = all.iter().filter(|(start, _)| *start > START_S);
+        let (slow, count) = settled.fold((0, 0), |(slow, count), (start, end)| {
+            (slow + usize::from(end - start > limit_s), count + 1)
+        });
+        slow as f64 <= (1.0 - q) * f64::from(count)
+    };
+    let (mut low, mut high) = (400.0, 3200.0);
+    while high / low > 1.002 {
+        let middle = f64::sqrt(low * high);
+        if meets(middle) { low = middle } else { high = middle }
+    }
+    f64::sqrt(low * high)
+}
+
+/// Searches with many seeds and compares with the truth.
+fn prove(server: &ServerModel, by: SearchBy, slo: &str, truth: Option<f64>) {
+    let slo = parse_slo(slo).unwrap();
+    let SloTarget::Quantile(q, limit) = slo[0].target else { panic!("{}", slo[0]) };
+    let truth = truth.unwrap_or_else(|| simulated_capacity(server, by, q, limit.as_secs_f64()));
+    let mut errors = Vec::new();
+    let mut covered = 0;
+    for seed in 0..SEEDS {
+        let mut params = SearchParams::new(by, slo.clone(), 1e5);
         params.seed = seed;
-        let result = search(server, params, seed);
+        if by == SearchBy::Users {
+            params.lengths =
+                TrialLengths::default().for_cycle(Duration::from_secs_f64(sim::THINK_S));
+        }
+        let result = sim::search(server, params);
         errors.push(result.load / truth - 1.0);
         covered += usize::from(result.ci.0 <= truth && truth <= result.ci.1);
-        trials += result.trials.len();
-        seconds += result.trials.iter().map(|t| t.duration.as_secs_f64()).sum::<f64>();
-        width += (result.ci.1 - result.ci.0) / truth;
-        incomplete += usize::from(result.doubts.iter().any(|d| d.contains("stopped")));
-        if seed == 0 {
-            println!("{:?} {:?} {:?} knee {:?} usl {:?} {:?}", result.signal, result.failed_first, result.ci, result.knee, result.usl, result.doubts);
-            for t in &result.trials { println!("  {:?} {:.0} {:.1}s p95 {:.1} x {:.0} in {:.0} {} {:?}", t.purpose, t.load, t.duration.as_secs_f64(), t.p95_ms, t.requests_per_s, t.in_flight, t.met, t.failed); }
-        }
     }
-    let within = errors.iter().filter(|e| e.abs() <= 0.05).count();
-    let mean = errors.iter().sum::<f64>() / seeds as f64;
-    let sd = (errors.iter().map(|e| (e - mean).powi(2)).sum::<f64>() / seeds as f64).sqrt();
-    errors.sort_by(f64::total_cmp);
-    println!("{name}: truth {truth:.1} within {within} mean {mean:.4} sd {sd:.4} range {:.3}..{:.3} covered {covered} trials {:.1} time {:.0}s incomplete {incomplete} ci width {:.3}",
-        errors[0], errors[99], trials as f64 / seeds as f64, seconds / seeds as f64, width / seeds as f64);
+    let within = errors.iter().filter(|error| error.abs() <= TOLERANCE).count();
+    assert!(within >= WITHIN_MIN, "{within} within, truth {truth}, errors {errors:?}");
+    assert!(covered >= COVERED_MIN, "{covered} intervals contain the truth {truth}");
 }
 
 #[test]
-fn experiments() {
-    let fixed = Server::Fixed { servers: 8, rate: 250.0 };
-    let law = stats::UslFit { gamma: 100.0, sigma: 0.02, kappa: 0.0001, r_squared: 1.0, residual: 0.0 };
-    let freezing = Server::Freezing { servers: 8, rate: 250.0, period: 0.5, freeze: 0.05 };
-    for by in [SearchBy::Rate, SearchBy::Users] {
-        experiment("mmc", fixed, by, "p95<20ms", 0.95, 0.02);
-        experiment("usl", Server::Scaling(law), by, "p95<40ms", 0.95, 0.04);
-        experiment("freeze", freezing, by, "p95<55ms", 0.95, 0.055);
-    }
+fn rate_of_a_server_of_fixed_concurrency() {
+    let truth = mmc_capacity(SERVERS as u32, 1.0 / MEAN_SERVICE_S, 0.95, 0.02);
+    prove(&mmc(), SearchBy::Rate, "p95<20ms", Some(truth.unwrap()));
+}
+
+#[test]
+fn users_of_a_server_of_fixed_concurrency() {
+    prove(&mmc(), SearchBy::Users, "p95<20ms", None);
+}
+
+#[test]
+fn rate_of_a_server_that_scales_by_the_universal_law() {
+    prove(&scaling(), SearchBy::Rate, "p95<60ms", None);
+}
+
+#[test]
+fn users_of_a_server_that_scales_by_the_universal_law() {
+    prove(&scaling(), SearchBy::Users, "p95<60ms", None);
+}
+
+#[test]
+fn rate_of_a_server_that_freezes() {
+    prove(&freezing(), SearchBy::Rate, "p95<55ms", None);
+}
+
+#[test]
+fn users_of_a_server_that_freezes() {
+    prove(&freezing(), SearchBy::Users, "p95<55ms", None);
 }

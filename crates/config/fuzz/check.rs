@@ -1,0 +1,50 @@
+//! What must hold for any bytes given as a scenario; shared by the tests and the fuzz target.
+
+use std::path::Path;
+
+use config::{Errors, Look, parse_scenario, resolve};
+
+/// Reads `data` as a scenario file, and goes on to the parameters of a run if it is one.
+///
+/// # Panics
+/// If an error has no place in the text, or a report does not hold its codes.
+pub(crate) fn any_scenario(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    // A folder that does not exist: no other file is read.
+    match parse_scenario("s.toml", text, Path::new("/nonexistent")) {
+        Ok(file) => {
+            assert!(file.scenario.tasks.iter().any(|task| task.weight > 0));
+            let endpoints = file.scenario.endpoints.len();
+            let steps = file.scenario.tasks.iter().flat_map(|task| &task.steps);
+            for step in steps.chain(&file.scenario.on_start).chain(&file.scenario.on_stop) {
+                assert!(step.endpoint < endpoints);
+                for slot in step.templates().flat_map(load::template::Template::saved_slots) {
+                    assert!(slot < file.scenario.saved_names.len());
+                }
+            }
+            if let Err(errors) = resolve(file.scenario, file.settings) {
+                check_errors(&errors, text);
+            }
+        }
+        Err(errors) => {
+            check_errors(&errors, text);
+            for problem in errors.iter() {
+                assert!(problem.position().is_some(), "{problem} has no place");
+            }
+        }
+    }
+}
+
+fn check_errors(errors: &Errors, text: &str) {
+    let lines = text.split('\n').count();
+    for problem in errors.iter() {
+        assert!(!problem.to_string().is_empty());
+        if let Some((_, line, column)) = problem.position() {
+            assert!((1..=lines).contains(&line) && column >= 1);
+        }
+    }
+    let report = errors.render(Look::Plain);
+    for problem in errors.iter().take(config::ERRORS_SHOWN_MAX) {
+        assert!(report.contains(problem.code().as_str()));
+    }
+}

@@ -1,0 +1,10 @@
+//! The real binary on loopback: what a person types, what comes out, and the exit code.
+
+mod capacity;
+mod command;
+mod compare;
+mod demo;
+mod load;
+mod nginx;
+mod replay;
+mod scenarios;
