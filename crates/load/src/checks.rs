@@ -46,7 +46,11 @@ impl<'a> Answer<'a> {
 }
 
 /// Judges an answer: first the status, then the checks in order.
-pub(crate) fn judge(step: &Step, checks_status: bool, answer: &mut Answer<'_>) -> Result<(), Failure> {
+pub(crate) fn judge(
+    step: &Step,
+    checks_status: bool,
+    answer: &mut Answer<'_>,
+) -> Result<(), Failure> {
     if !checks_status && answer.status.as_u16() >= 400 {
         return Err(status_failure(answer.status));
     }
@@ -107,7 +111,12 @@ fn json_equal(a: &serde_json::Value, b: &serde_json::Value) -> bool {
 }
 
 /// Takes the step's values from an answer.
-pub(crate) fn save(step: &Step, answer: &mut Answer<'_>, names: &[String], saved: &mut [Option<String>]) -> Result<(), Failure> {
+pub(crate) fn save(
+    step: &Step,
+    answer: &mut Answer<'_>,
+    names: &[String],
+    saved: &mut [Option<String>],
+) -> Result<(), Failure> {
     for save in &step.saves {
         let found = match &save.from {
             SaveFrom::Json(pointer) => match answer.json()?.pointer(pointer) {
@@ -126,7 +135,8 @@ pub(crate) fn save(step: &Step, answer: &mut Answer<'_>, names: &[String], saved
         match found {
             Some(value) if value.len() <= SAVED_BYTES_MAX => saved[save.slot] = Some(value),
             Some(_) => {
-                let detail = format!("the value for `{name}` is longer than {SAVED_BYTES_MAX} bytes");
+                let detail =
+                    format!("the value for `{name}` is longer than {SAVED_BYTES_MAX} bytes");
                 return Err(Failure::new(FailureKind::Value, detail));
             }
             None => {
@@ -197,7 +207,10 @@ mod tests {
         assert_eq!(check(status.clone(), 404, b"").unwrap_err().kind, FailureKind::Check);
         assert_eq!(check(status, 429, b"").unwrap_err().kind, FailureKind::RateLimited);
         let kind = HeaderName::from_static("x-kind");
-        let header = |value: Option<&str>| Check::Header { name: kind.clone(), value: value.map(str::to_owned) };
+        let header = |value: Option<&str>| Check::Header {
+            name: kind.clone(),
+            value: value.map(str::to_owned),
+        };
         assert_eq!(check(header(None), 200, b""), Ok(()));
         assert!(check(header(Some("mall")), 200, b"").unwrap_err().detail.contains("mall"));
         assert_eq!(check(Check::BodyContains("tide".to_owned()), 200, b"high tide"), Ok(()));
@@ -206,8 +219,15 @@ mod tests {
         assert_eq!(check(Check::BodyMatches(regex), 200, b"high tide"), Ok(()));
         let json = |pointer: &str, equals| Check::Json { pointer: pointer.to_owned(), equals };
         assert_eq!(check(json("/a/0", json!(1.0)), 200, br#"{"a":[1]}"#), Ok(()));
-        assert!(check(json("/a/1", json!(1)), 200, br#"{"a":[1]}"#).unwrap_err().detail.contains("missing"));
-        assert!(check(json("/a", json!(1)), 200, b"<html>").unwrap_err().detail.contains("not JSON"));
+        assert!(
+            check(json("/a/1", json!(1)), 200, br#"{"a":[1]}"#)
+                .unwrap_err()
+                .detail
+                .contains("missing")
+        );
+        assert!(
+            check(json("/a", json!(1)), 200, b"<html>").unwrap_err().detail.contains("not JSON")
+        );
         assert_eq!(check(Check::MaxTime(Duration::from_millis(20)), 200, b""), Ok(()));
         assert!(check(Check::MaxTime(Duration::from_millis(19)), 200, b"").is_err());
         assert_eq!(check(Check::MaxTime(Duration::MAX), 503, b"").unwrap_err().detail, "503");
@@ -222,7 +242,8 @@ mod tests {
             let mut answer = Answer::new(StatusCode::OK, Some(&headers), body, Duration::ZERO);
             let mut saved = [None];
             let step = step(vec![], vec![Save { slot: 0, from }]);
-            save(&step, &mut answer, &["v".to_owned()], &mut saved).map(|()| saved[0].clone().unwrap())
+            save(&step, &mut answer, &["v".to_owned()], &mut saved)
+                .map(|()| saved[0].clone().unwrap())
         };
         assert_eq!(save_from(SaveFrom::Json("/token".to_owned())).unwrap(), "t-1");
         assert_eq!(save_from(SaveFrom::Json("/n".to_owned())).unwrap(), "7");

@@ -93,9 +93,8 @@ impl Client {
                 is_head: *ask.method == Method::HEAD,
             };
             let mut body = if fetch.needs_body { worker.pool.take() } else { Vec::new() };
-            let response = self
-                .send(worker, &ask, fixed, wanted, &fetch, ctx, &mut body, traffic)
-                .await?;
+            let response =
+                self.send(worker, &ask, fixed, wanted, &fetch, ctx, &mut body, traffic).await?;
             if let (true, Some(headers)) = (http.cookies, &response.headers) {
                 self.keep_cookies(headers, &ask, ctx);
             }
@@ -120,7 +119,10 @@ impl Client {
     }
 
     /// Sends one request on a kept or a fresh connection.
-    #[expect(clippy::too_many_arguments, reason = "all of it is the state of one request under way")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is the state of one request under way"
+    )]
     async fn send(
         &mut self,
         worker: &Worker,
@@ -143,7 +145,10 @@ impl Client {
             let sent_at = Instant::now();
             let result = match &mut connection.protocol {
                 Protocol::H1(h1) => {
-                    self.exchange_h1(h1, worker, ask, fixed, &cookie, wanted, fetch, ctx, body, traffic).await
+                    self.exchange_h1(
+                        h1, worker, ask, fixed, &cookie, wanted, fetch, ctx, body, traffic,
+                    )
+                    .await
                 }
                 Protocol::H2(h2) => {
                     let (request, payload) = render_h2(ask, worker.http(), ctx, &cookie)?;
@@ -168,7 +173,10 @@ impl Client {
                     let ended = Instant::now();
                     let mut recorder = worker.recorder.borrow_mut();
                     recorder.phases.first_byte.record(micros(response.first_byte - sent_at));
-                    recorder.phases.body.record(micros(ended.saturating_duration_since(response.first_byte)));
+                    recorder
+                        .phases
+                        .body
+                        .record(micros(ended.saturating_duration_since(response.first_byte)));
                     drop(recorder);
                     self.keep_connection(worker, connection, response.reusable);
                     return Ok(response);
@@ -189,7 +197,10 @@ impl Client {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of it is the state of one request under way")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is the state of one request under way"
+    )]
     async fn exchange_h1(
         &mut self,
         h1: &mut H1,
@@ -219,7 +230,8 @@ impl Client {
             None => {
                 rendered = worker.pool.take();
                 let mut scratch = worker.pool.take();
-                let result = render_h1(ask, worker.http(), ctx, cookie, &mut rendered, &mut scratch);
+                let result =
+                    render_h1(ask, worker.http(), ctx, cookie, &mut rendered, &mut scratch);
                 worker.pool.give(scratch);
                 // The connection is dropped with the request: nothing was sent on it.
                 payload = result.map_err(|failure| (failure, false))?.1;
@@ -292,7 +304,12 @@ impl Client {
             }
             HttpVersion::Http2 => {
                 let handshake = H2::handshake(stream, http.limits);
-                let timeout = || Failure::new(FailureKind::ConnectTimeout, "no HTTP/2 within the connect timeout");
+                let timeout = || {
+                    Failure::new(
+                        FailureKind::ConnectTimeout,
+                        "no HTTP/2 within the connect timeout",
+                    )
+                };
                 Protocol::H2(self.deadline.guard_future(handshake).await.ok_or_else(timeout)??)
             }
             HttpVersion::Http1 => Protocol::H1(H1::new(stream)),
@@ -407,7 +424,9 @@ impl Hop {
 /// The total timeout of a step replaces that of the run.
 pub(crate) fn step_timeouts(http: &HttpParams, timeout: Option<Duration>) -> Timeouts {
     match timeout {
-        Some(total) => Timeouts { total, response: http.timeouts.response.min(total), ..http.timeouts },
+        Some(total) => {
+            Timeouts { total, response: http.timeouts.response.min(total), ..http.timeouts }
+        }
         None => http.timeouts,
     }
 }

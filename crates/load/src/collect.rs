@@ -140,14 +140,13 @@ impl<'a> Collector<'a> {
         self.abort
     }
 
-    /// Takes one worker's interval; returns recorders to be used again.
+    /// Takes one worker's interval; returns recorders that their workers may use again.
     pub(crate) fn take(
         &mut self,
         interval: Interval,
         observer: &mut dyn FnMut(&Tick<'_>),
-    ) -> Vec<Box<Recorder>> {
-        let worker = interval.worker;
-        self.queues[worker].push_back(interval);
+    ) -> Vec<(usize, Box<Recorder>)> {
+        self.queues[interval.worker].push_back(interval);
         let mut spare = Vec::new();
         // A tick is complete when every worker that still runs has told of it or of a later one.
         while self.queues.iter().enumerate().all(|(index, queue)| {
@@ -162,9 +161,7 @@ impl<'a> Collector<'a> {
                         self.latest[index].update(&interval);
                         self.interval.merge(&interval.recorder);
                         interval.recorder.clear();
-                        if index == worker {
-                            spare.push(interval.recorder);
-                        }
+                        spare.push((index, interval.recorder));
                     }
                 }
             }
@@ -181,8 +178,12 @@ impl<'a> Collector<'a> {
 
     /// Everything after the last whole tick, and the result.
     pub(crate) fn finish(mut self, observer: &mut dyn FnMut(&Tick<'_>)) -> RunResult {
-        let rest: Vec<Interval> =
-            self.queues.iter_mut().flat_map(|queue| queue.drain(..)).chain(self.last.drain(..)).collect();
+        let rest: Vec<Interval> = self
+            .queues
+            .iter_mut()
+            .flat_map(|queue| queue.drain(..))
+            .chain(self.last.drain(..))
+            .collect();
         for interval in &rest {
             self.latest[interval.worker].update(interval);
             self.interval.merge(&interval.recorder);
@@ -191,7 +192,10 @@ impl<'a> Collector<'a> {
         let before = self.tick_length * u32::try_from(self.ticks).unwrap_or(u32::MAX);
         let length = elapsed.saturating_sub(before);
         // A last interval of next to nothing would show as a rate of its own.
-        if length > self.tick_length / 10 || self.series.is_empty() || !self.interval.touched().is_empty() {
+        if length > self.tick_length / 10
+            || self.series.is_empty()
+            || !self.interval.touched().is_empty()
+        {
             self.tick(elapsed.max(before), length.max(Duration::from_millis(1)), observer);
         }
         self.close_point(elapsed);
@@ -225,7 +229,7 @@ impl<'a> Collector<'a> {
             paused: self.paused,
         });
         self.abort |= self.params.slo.iter().filter(|objective| objective.abort).any(|objective| {
-            let result = evaluate(objective, &self.totals, self.scoped(objective), at);
+            let result = evaluate(objective, &self.totals, self.scoped(objective).as_ref(), at);
             result.measured.is_some() && !result.met
         });
         // Beyond so many points, each covers twice the time of those before.
@@ -318,7 +322,9 @@ impl<'a> Collector<'a> {
             .params
             .slo
             .iter()
-            .map(|objective| evaluate(objective, &self.totals, self.scoped(objective), duration))
+            .map(|objective| {
+                evaluate(objective, &self.totals, self.scoped(objective).as_ref(), duration)
+            })
             .collect();
         let generator = self.generator(elapsed);
         let evidence = Evidence {
@@ -344,7 +350,11 @@ impl<'a> Collector<'a> {
         let scheme = if self.params.http.origin.tls { "https" } else { "http" };
         RunResult {
             model: self.params.model.name(),
-            host: format!("{scheme}://{}{}", self.params.http.origin.authority(), self.params.http.base_path),
+            host: format!(
+                "{scheme}://{}{}",
+                self.params.http.origin.authority(),
+                self.params.http.base_path
+            ),
             started_unix_ms: self.started_unix_ms,
             duration,
             users_max: self.users_max,
@@ -354,7 +364,10 @@ impl<'a> Collector<'a> {
             phases: self.so_far.phases,
             errors,
             series: self.series,
-            watched: self.watcher.as_ref().map_or_else(Vec::new, |watcher| watcher.series().to_vec()),
+            watched: self
+                .watcher
+                .as_ref()
+                .map_or_else(Vec::new, |watcher| watcher.series().to_vec()),
             bursts: self.bursts,
             replay: match &self.params.model {
                 Model::Replay { replay, .. } => Some(replay.account.clone()),
@@ -369,11 +382,16 @@ impl<'a> Collector<'a> {
     }
 
     fn generator(&mut self, elapsed: Duration) -> GeneratorHealth {
-        let share = |time: Duration| (time.as_secs_f64() / elapsed.as_secs_f64().max(1e-9)).min(1.0);
+        let share =
+            |time: Duration| (time.as_secs_f64() / elapsed.as_secs_f64().max(1e-9)).min(1.0);
         GeneratorHealth {
             workers: self.latest.len(),
             worker_cpu: self.latest.iter().map(|worker| share(worker.cpu)).collect(),
-            worker_starved: self.latest.iter().filter_map(|worker| worker.starved.map(share)).collect(),
+            worker_starved: self
+                .latest
+                .iter()
+                .filter_map(|worker| worker.starved.map(share))
+                .collect(),
             lag: std::mem::take(&mut self.so_far.lag),
             out_of_descriptors: self.so_far.out_of_descriptors,
             out_of_ports: self.so_far.out_of_ports,

@@ -115,7 +115,13 @@ pub struct Exhausted {
 
 impl DataSource {
     /// A source from rows in memory; each row has one cell per column.
-    pub fn from_rows(name: &str, columns: Vec<String>, rows: Vec<Vec<String>>, pick: Pick, per: Per) -> DataSource {
+    pub fn from_rows(
+        name: &str,
+        columns: Vec<String>,
+        rows: Vec<Vec<String>>,
+        pick: Pick,
+        per: Per,
+    ) -> DataSource {
         let cells = rows.into_iter().flatten().collect();
         DataSource { name: name.to_owned(), columns, pick, per, cells, next: AtomicUsize::new(0) }
     }
@@ -124,7 +130,13 @@ impl DataSource {
     ///
     /// # Errors
     /// [`DataError`] when the file cannot be read, is too large, is malformed or has no row.
-    pub fn read(name: &str, path: &Path, format: DataFormat, pick: Pick, per: Per) -> Result<DataSource, DataError> {
+    pub fn read(
+        name: &str,
+        path: &Path,
+        format: DataFormat,
+        pick: Pick,
+        per: Per,
+    ) -> Result<DataSource, DataError> {
         let read_error = |source| DataError::Read { path: path.to_owned(), source };
         let len = std::fs::metadata(path).map_err(read_error)?.len();
         if len > DATA_BYTES_MAX {
@@ -136,7 +148,11 @@ impl DataSource {
             DataFormat::Csv => read_csv(bytes),
             DataFormat::JsonLines => read_json_lines(bytes),
         }
-        .map_err(|(line, problem)| DataError::Line { path: path.to_owned(), line, problem })?;
+        .map_err(|(line, problem)| DataError::Line {
+            path: path.to_owned(),
+            line,
+            problem,
+        })?;
         if rows.is_empty() {
             return Err(DataError::Empty { path: path.to_owned() });
         }
@@ -170,9 +186,8 @@ type Table = (Vec<String>, Vec<Vec<String>>);
 
 fn read_csv(bytes: &[u8]) -> Result<Table, (u64, String)> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(bytes);
-    let at = |error: csv::Error| {
-        (error.position().map_or(1, csv::Position::line), error.to_string())
-    };
+    let at =
+        |error: csv::Error| (error.position().map_or(1, csv::Position::line), error.to_string());
     let columns = reader.headers().map_err(at)?.iter().map(str::to_owned).collect();
     let rows = reader
         .records()
@@ -273,7 +288,8 @@ mod tests {
     #[test]
     fn picks_go_through_the_rows_as_named() {
         let text = |result: &Result<String, Exhausted>| result.clone().unwrap_or("none".to_owned());
-        let drawn = |pick, per, n| draws(&mut rows_of(pick, per), n).iter().map(text).collect::<Vec<_>>();
+        let drawn =
+            |pick, per, n| draws(&mut rows_of(pick, per), n).iter().map(text).collect::<Vec<_>>();
         assert_eq!(drawn(Pick::Sequential, Per::Iteration, 4), ["a", "b", "c", "a"]);
         assert_eq!(drawn(Pick::EachOnce, Per::Iteration, 4), ["a", "b", "c", "none"]);
         assert_eq!(drawn(Pick::EachOnce, Per::User, 4), ["a", "a", "a", "a"]);
@@ -287,9 +303,13 @@ mod tests {
         assert_eq!(columns, ["name", "password"]);
         assert_eq!(rows, [["ann", "x,y"]]);
         assert_eq!(read_csv(b"a,b\n1\n").unwrap_err().0, 2);
-        let (columns, rows) = read_json_lines(b"{\"a\":\"x\",\"b\":2}\n\n{\"b\":3,\"a\":\"y\"}").unwrap();
+        let (columns, rows) =
+            read_json_lines(b"{\"a\":\"x\",\"b\":2}\n\n{\"b\":3,\"a\":\"y\"}").unwrap();
         assert_eq!(columns, ["a", "b"]);
         assert_eq!(rows, [["x", "2"], ["y", "3"]]);
-        assert_eq!(read_json_lines(b"{\"a\":1}\n{}\n").unwrap_err(), (2, "`a` is missing".to_owned()));
+        assert_eq!(
+            read_json_lines(b"{\"a\":1}\n{}\n").unwrap_err(),
+            (2, "`a` is missing".to_owned())
+        );
     }
 }

@@ -27,7 +27,9 @@ use crate::scenario::{Scenario, Step};
 use crate::schedule::Schedule;
 use crate::template::RenderContext;
 use crate::watch::Watcher;
-use crate::worker::{BurstCount, Command, Event, Plan, PreparedScenario, TICK, Worker, WorkerSetup};
+use crate::worker::{
+    BurstCount, Command, Event, Plan, PreparedScenario, TICK, Worker, WorkerSetup,
+};
 
 /// Commands that a worker has not obeyed yet.
 const COMMANDS_MAX: usize = 64;
@@ -207,7 +209,8 @@ impl Run {
     pub fn finish(self, observer: &mut dyn FnMut(&Tick<'_>)) -> Result<RunResult, WorkerLost> {
         let Run { plan, workers, events, control, start, started_unix_ms, watcher } = self;
         drop(control);
-        let mut collector = Collector::new(&plan.params, plan.tick, start, started_unix_ms, watcher);
+        let mut collector =
+            Collector::new(&plan.params, plan.tick, start, started_unix_ms, watcher);
         let mut bursts = match &plan.params.model {
             Model::Burst(burst) => Some(Bursts::new(*burst, workers.len(), plan.params.seed)),
             _ => None,
@@ -217,17 +220,21 @@ impl Run {
             let wait = bursts.as_mut().map_or(IDLE, |bursts| bursts.proceed(start, &workers));
             let event = match events.recv_timeout(wait) {
                 Ok(event) => event,
-                Err(_) if workers.iter().zip(&done).any(|(worker, done)| worker.thread.is_finished() && !done) => {
+                Err(_)
+                    if workers
+                        .iter()
+                        .zip(&done)
+                        .any(|(worker, done)| worker.thread.is_finished() && !done) =>
+                {
                     return Err(WorkerLost);
                 }
                 Err(_) => continue,
             };
             match event {
                 Event::Interval(interval) => {
-                    let recycle = &workers[interval.worker].recycle;
-                    for recorder in collector.take(interval, observer) {
+                    for (worker, recorder) in collector.take(interval, observer) {
                         // A full channel means that the worker has spare ones already.
-                        let _ = recycle.try_send(recorder);
+                        let _ = workers[worker].recycle.try_send(recorder);
                     }
                     if collector.wants_abort() {
                         command(&workers, &Command::Stop);
@@ -244,17 +251,20 @@ impl Run {
                 }
                 Event::Control(request) => {
                     collector.note(request);
-                    command(&workers, &match request {
-                        Request::Pause => Command::Pause,
-                        Request::Resume => Command::Resume,
-                        Request::Users(users) => Command::Users(users),
-                        Request::Stop => Command::Stop,
-                        Request::Abort => Command::Abort,
-                        Request::Rate(per_s) => match Curve::constant(per_s) {
-                            Ok(rate) => Command::Rate(rate),
-                            Err(_) => continue,
+                    command(
+                        &workers,
+                        &match request {
+                            Request::Pause => Command::Pause,
+                            Request::Resume => Command::Resume,
+                            Request::Users(users) => Command::Users(users),
+                            Request::Stop => Command::Stop,
+                            Request::Abort => Command::Abort,
+                            Request::Rate(per_s) => match Curve::constant(per_s) {
+                                Ok(rate) => Command::Rate(rate),
+                                Err(_) => continue,
+                            },
                         },
-                    });
+                    );
                 }
             }
         }
@@ -317,7 +327,8 @@ fn schedule(params: &LoadParams, index: usize) -> Schedule {
 fn prepare(scenario: &Scenario, params: &LoadParams) -> Result<PreparedScenario, StartError> {
     let mut rng = user_rng(params.seed, 0);
     let rows = DataRows::new(Arc::clone(&scenario.data));
-    let mut ctx = RenderContext { saved: &[], rows: &rows, rng: &mut rng, user_id: 0, iteration: 0 };
+    let mut ctx =
+        RenderContext { saved: &[], rows: &rows, rng: &mut rng, user_id: 0, iteration: 0 };
     let mut prepare_all = |steps: &[Step]| -> Vec<Prepared> {
         steps.iter().map(|step| Prepared::new(step, &params.http, &mut ctx)).collect()
     };

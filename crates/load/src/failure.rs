@@ -119,6 +119,20 @@ impl FailureKind {
         )
     }
 
+    /// Whether no connection came about.
+    pub fn is_unconnected(self) -> bool {
+        matches!(
+            self,
+            FailureKind::Dns
+                | FailureKind::ConnectRefused
+                | FailureKind::ConnectTimeout
+                | FailureKind::Connect
+                | FailureKind::Tls
+                | FailureKind::Descriptors
+                | FailureKind::Ports
+        )
+    }
+
     /// Whether the generator, not the target, is to blame.
     pub fn is_generators(self) -> bool {
         matches!(self, FailureKind::Descriptors | FailureKind::Ports)
@@ -149,17 +163,17 @@ impl Failure {
     /// Classifies an error of connecting.
     pub fn from_connect(error: &std::io::Error) -> Failure {
         use std::io::ErrorKind as Io;
-        let kind = match (error.kind(), error.raw_os_error().map(rustix::io::Errno::from_raw_os_error))
-        {
-            (_, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) => {
-                FailureKind::Descriptors
-            }
-            (Io::AddrNotAvailable, _) => FailureKind::Ports,
-            (Io::ConnectionRefused, _) => FailureKind::ConnectRefused,
-            (Io::TimedOut, _) => FailureKind::ConnectTimeout,
-            (Io::ConnectionReset, _) => FailureKind::Reset,
-            _ => FailureKind::Connect,
-        };
+        let kind =
+            match (error.kind(), error.raw_os_error().map(rustix::io::Errno::from_raw_os_error)) {
+                (_, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) => {
+                    FailureKind::Descriptors
+                }
+                (Io::AddrNotAvailable, _) => FailureKind::Ports,
+                (Io::ConnectionRefused, _) => FailureKind::ConnectRefused,
+                (Io::TimedOut, _) => FailureKind::ConnectTimeout,
+                (Io::ConnectionReset, _) => FailureKind::Reset,
+                _ => FailureKind::Connect,
+            };
         Failure::new(kind, error.to_string())
     }
 

@@ -34,19 +34,28 @@ pub(crate) fn findings(
     let share = |count: u64| count as f64 / totals.requests.max(1) as f64;
     if verdict.bound_by == BoundBy::Generator {
         for reason in &verdict.reasons {
-            add(Severity::High, reason.clone(), "do not trust these figures; give the generator more CPU, descriptors or machines and run again");
+            add(
+                Severity::High,
+                reason.clone(),
+                "do not trust these figures; give the generator more CPU, descriptors or machines and run again",
+            );
         }
     }
     if share(totals.rate_limited) > RATE_LIMITED_MAX {
         add(
             Severity::High,
-            format!("{:.1} % of the requests were rate-limited (429)", share(totals.rate_limited) * 100.0),
+            format!(
+                "{:.1} % of the requests were rate-limited (429)",
+                share(totals.rate_limited) * 100.0
+            ),
             "stay below the target's limit, honour Retry-After, or ask for a higher limit",
         );
     }
     if totals.failure_ratio() > FAILURES_MAX {
         let most = evidence.errors.iter().find(|group| group.kind != FailureKind::RateLimited);
-        let example = most.map_or(String::new(), |group| format!(", most often {}: {}", group.kind, group.detail));
+        let example = most.map_or(String::new(), |group| {
+            format!(", most often {}: {}", group.kind, group.detail)
+        });
         add(
             Severity::High,
             format!("{:.1} % of the requests failed{example}", totals.failure_ratio() * 100.0),
@@ -78,10 +87,13 @@ pub(crate) fn findings(
         );
     }
     let delay = Duration::from_micros(totals.delay.quantile_us(0.99).unwrap_or(0));
-    if verdict.valid && matches!(evidence.params.model, Model::Open { .. }) && delay > MEAN_MAX / 5 {
+    if verdict.valid && matches!(evidence.params.model, Model::Open { .. }) && delay > MEAN_MAX / 5
+    {
         add(
             Severity::Medium,
-            format!("requests waited up to {delay:.0?} (p99) for a free user before they were sent"),
+            format!(
+                "requests waited up to {delay:.0?} (p99) for a free user before they were sent"
+            ),
             "the cap on users in flight was reached; their wait is in the response time, not in the service time",
         );
     }
@@ -96,7 +108,10 @@ pub(crate) fn findings(
     if starved > 0.2 && verdict.valid {
         add(
             Severity::Medium,
-            format!("a worker of the generator waited {:.0} % of the time for a CPU", starved * 100.0),
+            format!(
+                "a worker of the generator waited {:.0} % of the time for a CPU",
+                starved * 100.0
+            ),
             "target and generator share this machine's cores: response times include that wait",
         );
     }
@@ -136,7 +151,10 @@ mod tests {
         case.totals.response = histogram(&[600; 2000]);
         let found = severities(&case);
         assert_eq!(found.len(), 3, "{found:?}");
-        assert!(found[0].0 == Severity::High && found[0].1.contains("15.0 % of the requests were rate-limited"));
+        assert!(
+            found[0].0 == Severity::High
+                && found[0].1.contains("15.0 % of the requests were rate-limited")
+        );
         assert!(found[1].1.contains("7.5 % of the requests timed out"));
         assert!(found[2].1.contains("mean response time was 600 ms"));
     }

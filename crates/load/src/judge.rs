@@ -70,7 +70,8 @@ fn generator_limits(evidence: &Evidence<'_>) -> Vec<String> {
     let mut reasons = Vec::new();
     let lost = generator.out_of_descriptors + generator.out_of_ports;
     if totals.requests > 0 && lost as f64 > RESOURCE_FAILURES_MAX * totals.requests as f64 {
-        let limit = generator.descriptor_limit.map_or(String::new(), |limit| format!(" of {limit}"));
+        let limit =
+            generator.descriptor_limit.map_or(String::new(), |limit| format!(" of {limit}"));
         reasons.push(if generator.out_of_descriptors > 0 {
             format!(
                 "{} requests failed because the generator reached its limit{limit} open descriptors",
@@ -104,11 +105,19 @@ fn generator_limits(evidence: &Evidence<'_>) -> Vec<String> {
 fn network_limit(evidence: &Evidence<'_>) -> Option<String> {
     let totals = evidence.totals;
     let count = |kinds: &[FailureKind]| -> u64 {
-        evidence.errors.iter().filter(|group| kinds.contains(&group.kind)).map(|group| group.count).sum()
+        evidence
+            .errors
+            .iter()
+            .filter(|group| kinds.contains(&group.kind))
+            .map(|group| group.count)
+            .sum()
     };
     let unreachable = count(&[FailureKind::Dns, FailureKind::ConnectTimeout]);
     if totals.requests > 0 && unreachable * 2 > totals.requests {
-        return Some(format!("{unreachable} of {} requests found no way to the target", totals.requests));
+        return Some(format!(
+            "{unreachable} of {} requests found no way to the target",
+            totals.requests
+        ));
     }
     let ratio = evidence.generator.retransmit_ratio.filter(|ratio| *ratio > RETRANSMIT_MAX)?;
     Some(format!("{:.1} % of the TCP segments had to be sent again", ratio * 100.0))
@@ -128,7 +137,8 @@ fn target_limits(evidence: &Evidence<'_>, slo: SloVerdict) -> Vec<String> {
         reasons.push(format!("{} of {offered} arrivals could not be sent in time", totals.unsent));
     }
     if let Some(achieved) = achieved_ratio(evidence).filter(|ratio| *ratio < ACHIEVED_MIN) {
-        reasons.push(format!("it answered {:.1} % of the load that was asked for", achieved * 100.0));
+        reasons
+            .push(format!("it answered {:.1} % of the load that was asked for", achieved * 100.0));
     }
     let failures = totals.failure_ratio();
     if failures > 0.01 {
@@ -138,7 +148,8 @@ fn target_limits(evidence: &Evidence<'_>, slo: SloVerdict) -> Vec<String> {
         reasons.push(format!("requests in flight kept growing, by {slope:.1} per second"));
     }
     let waits = evidence.params.scenario.wait.mean_s();
-    if matches!(evidence.params.model, Model::Closed { .. }) && waits == 0.0 && totals.requests > 0 {
+    if matches!(evidence.params.model, Model::Closed { .. }) && waits == 0.0 && totals.requests > 0
+    {
         reasons.push("users without waits always push as far as the target answers".to_owned());
     }
     reasons
@@ -181,7 +192,9 @@ fn steady_points<'a>(evidence: &Evidence<'a>) -> Vec<&'a SeriesPoint> {
     evidence
         .series
         .iter()
-        .filter(|point| point.at > from + Duration::from_secs(1) && point.interval >= Duration::from_secs(1))
+        .filter(|point| {
+            point.at > from + Duration::from_secs(1) && point.interval >= Duration::from_secs(1)
+        })
         .filter(|point| point.at <= evidence.duration)
         .collect()
 }
@@ -202,7 +215,10 @@ fn unsteadiness(evidence: &Evidence<'_>) -> Option<String> {
     // Counts vary by chance alone (Poisson: variance = mean).
     let excess = (variance - mean).max(0.0).sqrt() / mean;
     (mean >= 10.0 && excess > VARIATION_MAX).then(|| {
-        format!("requests per second swung by {:.0} % around their mean at a constant load", excess * 100.0)
+        format!(
+            "requests per second swung by {:.0} % around their mean at a constant load",
+            excess * 100.0
+        )
     })
 }
 

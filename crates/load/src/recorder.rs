@@ -85,7 +85,8 @@ impl Recorder {
     /// Adds the counts of a later interval.
     pub(crate) fn merge(&mut self, other: &Recorder) {
         for &endpoint in &other.touched {
-            touch(&mut self.endpoints, &mut self.touched, endpoint).merge(&other.endpoints[endpoint]);
+            touch(&mut self.endpoints, &mut self.touched, endpoint)
+                .merge(&other.endpoints[endpoint]);
         }
         self.phases.dns.merge(&other.phases.dns);
         self.phases.connect.merge(&other.phases.connect);
@@ -175,7 +176,9 @@ impl ErrorTable {
             })
             .collect();
         groups.sort_by(|a, b| {
-            b.count.cmp(&a.count).then_with(|| (a.endpoint, a.kind, &a.detail).cmp(&(b.endpoint, b.kind, &b.detail)))
+            b.count
+                .cmp(&a.count)
+                .then_with(|| (a.endpoint, a.kind, &a.detail).cmp(&(b.endpoint, b.kind, &b.detail)))
         });
         groups
     }

@@ -65,7 +65,9 @@ pub enum ReplayError {
     #[error("the recording holds more than {REPLAY_ENTRIES_MAX} requests; cut it into parts")]
     TooLong,
     /// No request to send.
-    #[error("the recording holds no request that may be sent ({parsed} parsed, {rejected} rejected, {skipped} skipped by method)")]
+    #[error(
+        "the recording holds no request that may be sent ({parsed} parsed, {rejected} rejected, {skipped} skipped by method)"
+    )]
     Empty {
         /// Requests parsed.
         parsed: u64,
@@ -115,7 +117,9 @@ impl ReplayBuilder {
         let agent = hit
             .agent
             .and_then(|agent| std::str::from_utf8(agent).ok())
-            .filter(|agent| !agent.is_empty() && !agent.bytes().any(|byte| byte < b' ' || byte == 127))
+            .filter(|agent| {
+                !agent.is_empty() && !agent.bytes().any(|byte| byte < b' ' || byte == 127)
+            })
             .map(str::to_owned);
         let key = (method, target, agent);
         let request = match self.request_index.get(&key) {
@@ -161,9 +165,17 @@ impl ReplayBuilder {
         let entries = self
             .entries
             .into_iter()
-            .map(|(start_us, request)| ReplayEntry { offset_us: start_us.abs_diff(first_us), request })
+            .map(|(start_us, request)| ReplayEntry {
+                offset_us: start_us.abs_diff(first_us),
+                request,
+            })
             .collect();
-        Ok(Replay { entries, requests: self.requests, endpoints: self.endpoints, account: self.account })
+        Ok(Replay {
+            entries,
+            requests: self.requests,
+            endpoints: self.endpoints,
+            account: self.account,
+        })
     }
 
     fn endpoint(&mut self, method: &Method, target: &str) -> usize {
@@ -244,11 +256,21 @@ mod tests {
             .iter()
             .map(|entry| (entry.offset_us, replay.requests[entry.request as usize].target.as_str()))
             .collect();
-        assert_eq!(sent, [(0, "/b/1?q"), (1_000_000, "/b/2"), (2_000_000, "/b/1?q"), (2_000_000, "/x?y"), (2_000_000, "/a%20path")]);
+        assert_eq!(
+            sent,
+            [
+                (0, "/b/1?q"),
+                (1_000_000, "/b/2"),
+                (2_000_000, "/b/1?q"),
+                (2_000_000, "/x?y"),
+                (2_000_000, "/a%20path")
+            ]
+        );
         let account = &replay.account;
         assert_eq!((account.lines, account.parsed, account.rejected_total()), (8, 6, 2));
         assert_eq!(account.skipped, [("POST".to_owned(), 1)]);
-        let names: Vec<&str> = replay.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+        let names: Vec<&str> =
+            replay.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
         assert_eq!(names, ["/b/{id}", "/b/{id}", "/x", "/a%20path"]);
     }
 
@@ -257,7 +279,8 @@ mod tests {
         let mut builder = ReplayBuilder::new(true);
         for k in 0..ENDPOINTS_MAX + 10 {
             // Letters only, so that no segment looks like an id.
-            let word: String = k.to_string().bytes().map(|digit| (digit - b'0' + b'a') as char).collect();
+            let word: String =
+                k.to_string().bytes().map(|digit| (digit - b'0' + b'a') as char).collect();
             builder.hit(&hit(0, "GET", &format!("/{word}"))).unwrap();
             builder.hit(&hit(0, "PUT", &format!("/{word}"))).unwrap();
         }

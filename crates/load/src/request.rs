@@ -7,7 +7,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::net::decode::ACCEPT_ENCODING;
 use crate::params::{HttpParams, HttpVersion};
 use crate::scenario::{Body, Origin, Step};
-use crate::template::{RenderContext, Template};
+use crate::template::{MissingValue, RenderContext, Template};
 
 /// Where the path of a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +81,11 @@ impl<'a> Ask<'a> {
     }
 
     /// Appends the body; one that is not a template is returned instead.
-    fn render_body(&self, ctx: &mut RenderContext<'_>, out: &mut Vec<u8>) -> Result<Bytes, Failure> {
+    fn render_body(
+        &self,
+        ctx: &mut RenderContext<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Bytes, Failure> {
         match self.body {
             Body::None => Ok(Bytes::new()),
             Body::Bytes(bytes) => Ok(bytes.clone()),
@@ -103,8 +107,8 @@ impl<'a> Ask<'a> {
     }
 }
 
-fn missing(error: crate::template::MissingValue) -> Failure {
-    Failure::new(FailureKind::Value, error.to_string())
+fn missing(MissingValue(name): MissingValue) -> Failure {
+    Failure::new(FailureKind::Value, format!("no value saved as `{name}`"))
 }
 
 /// Appends an HTTP/1.1 request to `wire` (RFC 9112 §3) and returns where its blank line begins
@@ -233,9 +237,10 @@ impl Prepared {
             fixed,
             needs_body: step.needs_body(),
             needs_headers: step.checks.iter().any(|check| matches!(check, Check::Header { .. }))
-                || step.saves.iter().any(|save| {
-                    matches!(save.from, SaveFrom::Header(_) | SaveFrom::Cookie(_))
-                }),
+                || step
+                    .saves
+                    .iter()
+                    .any(|save| matches!(save.from, SaveFrom::Header(_) | SaveFrom::Cookie(_))),
             checks_status: step.checks.iter().any(|check| matches!(check, Check::Status(_))),
         }
     }

@@ -137,7 +137,8 @@ pub struct Step {
 impl Step {
     /// Whether a check or a saved value needs the body, so that it must be kept and decoded.
     pub fn needs_body(&self) -> bool {
-        self.checks.iter().any(Check::needs_body) || self.saves.iter().any(|save| save.from.needs_body())
+        self.checks.iter().any(Check::needs_body)
+            || self.saves.iter().any(|save| save.from.needs_body())
     }
 
     /// Every template of the step.

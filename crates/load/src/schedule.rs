@@ -28,7 +28,14 @@ pub(crate) enum Schedule {
     /// When someone asks for them.
     Queue { due: VecDeque<Duration>, closed: bool },
     /// Every `step`-th entry of a recording, from `next` on.
-    Replay { replay: Arc<Replay>, next: usize, step: usize, speed: f64, lap: Option<u32>, end: Option<Duration> },
+    Replay {
+        replay: Arc<Replay>,
+        next: usize,
+        step: usize,
+        speed: f64,
+        lap: Option<u32>,
+        end: Option<Duration>,
+    },
 }
 
 impl Schedule {

@@ -169,10 +169,10 @@ pub fn parse_slo(text: &str) -> Result<Vec<Objective>, SloError> {
 pub(crate) fn evaluate(
     objective: &Objective,
     totals: &RequestStats,
-    scoped: Option<RequestStats>,
+    scoped: Option<&RequestStats>,
     duration: Duration,
 ) -> SloResult {
-    let stats = scoped.as_ref().unwrap_or(totals);
+    let stats = scoped.unwrap_or(totals);
     let seconds = |us: u64| us as f64 / 1e6;
     let measured = match objective.target {
         _ if stats.is_empty() => None,
@@ -194,7 +194,9 @@ mod tests {
 
     #[test]
     fn objectives_round_trip() {
-        for text in ["p95<1s", "p99.9<250ms", "failures<1%", "mean<200ms", "max<2s", "throughput>100/s"] {
+        for text in
+            ["p95<1s", "p99.9<250ms", "failures<1%", "mean<200ms", "max<2s", "throughput>100/s"]
+        {
             assert_eq!(text.parse::<Objective>().unwrap().to_string(), text);
         }
         assert_eq!(parse_slo("p95 <= 1s, failures<0.5%").unwrap().len(), 2);

@@ -32,11 +32,19 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 /// Unreserved characters only (RFC 3986 §2.3), for query and form values.
-const COMPONENT: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What can never stand in a request target; the rest is left as the value says.
-const TARGET: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^')
-    .add(b'`').add(b'{').add(b'|').add(b'}');
+const TARGET: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// How a value is written into its surroundings. Literal text is never escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +161,9 @@ impl Template {
         let first = path.starts_with("{{").then(|| path.find("}}").map_or(0, |end| end + 2));
         let (link, path) = path.split_at(first.unwrap_or(0));
         template.push(link, Escape::Target, symbols)?;
-        let shift = |by: usize| move |error: TemplateError| TemplateError { offset: error.offset + by, ..error };
+        let shift = |by: usize| {
+            move |error: TemplateError| TemplateError { offset: error.offset + by, ..error }
+        };
         template.push(path, Escape::Path, symbols).map_err(shift(link.len()))?;
         template.push(query, Escape::Component, symbols).map_err(shift(link.len() + path.len()))?;
         Ok(template)
@@ -172,7 +182,12 @@ impl Template {
     ///
     /// # Errors
     /// As [`Template::parse`].
-    pub fn push(&mut self, text: &str, escape: Escape, symbols: &Symbols) -> Result<(), TemplateError> {
+    pub fn push(
+        &mut self,
+        text: &str,
+        escape: Escape,
+        symbols: &Symbols,
+    ) -> Result<(), TemplateError> {
         let mut offset = 0;
         while let Some(open) = text[offset..].find("{{") {
             let start = offset + open;
@@ -184,7 +199,11 @@ impl Template {
                 nearest,
             };
             let Some(close) = text[start..].find("}}") else {
-                return Err(error(text.len() - start, "`{{` is never closed by `}}`".to_owned(), None));
+                return Err(error(
+                    text.len() - start,
+                    "`{{` is never closed by `}}`".to_owned(),
+                    None,
+                ));
             };
             let end = start + close + 2;
             let inner = text[start + 2..end - 2].trim();
@@ -226,7 +245,11 @@ impl Template {
     ///
     /// # Errors
     /// [`MissingValue`] when a saved value has not been saved yet; `out` then holds a part.
-    pub fn render(&self, ctx: &mut RenderContext<'_>, out: &mut Vec<u8>) -> Result<(), MissingValue> {
+    pub fn render(
+        &self,
+        ctx: &mut RenderContext<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), MissingValue> {
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.extend_from_slice(text),
@@ -260,7 +283,9 @@ fn parse_value(inner: &str, symbols: &Symbols) -> Result<Value, (String, Option<
             }
             Value::Random { low, high }
         }
-        ("random", _) => return Err(("`random` takes two numbers: `{{random 1 100}}`".to_owned(), None)),
+        ("random", _) => {
+            return Err(("`random` takes two numbers: `{{random 1 100}}`".to_owned(), None));
+        }
         ("random-string", [len]) => match len.parse() {
             Ok(len) if len <= RANDOM_STRING_MAX => Value::RandomString(len),
             _ => return Err((format!("`{len}` is not a length up to {RANDOM_STRING_MAX}"), None)),
@@ -268,7 +293,9 @@ fn parse_value(inner: &str, symbols: &Symbols) -> Result<Value, (String, Option<
         ("random-string", _) => {
             return Err(("`random-string` takes a length: `{{random-string 8}}`".to_owned(), None));
         }
-        ("choose", []) => return Err(("`choose` takes words: `{{choose a b c}}`".to_owned(), None)),
+        ("choose", []) => {
+            return Err(("`choose` takes words: `{{choose a b c}}`".to_owned(), None));
+        }
         ("choose", words) => Value::Choose(words.iter().map(|&word| word.to_owned()).collect()),
         (name, []) => return lookup(name, symbols),
         (name, _) => return Err((format!("`{name}` takes no arguments"), None)),
@@ -294,13 +321,23 @@ fn lookup(name: &str, symbols: &Symbols) -> Result<Value, (String, Option<String
         return Ok(Value::Saved { slot, name: name.to_owned() });
     }
     const BUILTINS: [&str; 10] = [
-        "uuid", "now", "now-s", "now-ms", "today", "user-id", "iteration", "random",
-        "random-string", "choose",
+        "uuid",
+        "now",
+        "now-s",
+        "now-ms",
+        "today",
+        "user-id",
+        "iteration",
+        "random",
+        "random-string",
+        "choose",
     ];
     let columns: Vec<String> = symbols
         .data
         .iter()
-        .flat_map(|(source, columns)| columns.iter().map(move |column| format!("{source}.{column}")))
+        .flat_map(|(source, columns)| {
+            columns.iter().map(move |column| format!("{source}.{column}"))
+        })
         .collect();
     let known = BUILTINS
         .into_iter()
@@ -360,18 +397,29 @@ fn render_value(
             // RFC 9562 §5.4: version 4 in the 13th digit, variant 10 in the 17th.
             let a = (a & 0xffff_ffff_ffff_0fff) | 0x4000;
             let b = (b & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
-            append(out, format_args!(
-                "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-                a >> 32, (a >> 16) & 0xffff, a & 0xffff, b >> 48, b & 0xffff_ffff_ffff
-            ));
+            append(
+                out,
+                format_args!(
+                    "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+                    a >> 32,
+                    (a >> 16) & 0xffff,
+                    a & 0xffff,
+                    b >> 48,
+                    b & 0xffff_ffff_ffff
+                ),
+            );
         }
-        Value::Random { low, high } => append(out, format_args!("{}", ctx.rng.random_range(*low..=*high))),
+        Value::Random { low, high } => {
+            append(out, format_args!("{}", ctx.rng.random_range(*low..=*high)))
+        }
         Value::RandomString(len) => {
             out.extend((0..*len).map(|_| ALPHABET[ctx.rng.random_range(0..ALPHABET.len())]));
         }
         Value::Now => write_escaped(&jiff::Timestamp::now().to_string(), escape, out),
         Value::NowSeconds => append(out, format_args!("{}", jiff::Timestamp::now().as_second())),
-        Value::NowMillis => append(out, format_args!("{}", jiff::Timestamp::now().as_millisecond())),
+        Value::NowMillis => {
+            append(out, format_args!("{}", jiff::Timestamp::now().as_millisecond()))
+        }
         Value::Today => {
             let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
             append(out, format_args!("{}", now.date()));
@@ -443,9 +491,13 @@ mod tests {
 
     #[test]
     fn values_are_escaped_for_their_place() {
-        let target = |text| render(&Template::parse_target(text, &symbols()).unwrap(), Some("a/b?")).unwrap();
-        assert_eq!(target("/x/{{account.name}}?n={{account.name}}&p={{account.password}}"),
-            "/x/ann%20%26%20co?n=ann%20%26%20co&p=s%2Fecret");
+        let target = |text| {
+            render(&Template::parse_target(text, &symbols()).unwrap(), Some("a/b?")).unwrap()
+        };
+        assert_eq!(
+            target("/x/{{account.name}}?n={{account.name}}&p={{account.password}}"),
+            "/x/ann%20%26%20co?n=ann%20%26%20co&p=s%2Fecret"
+        );
         assert_eq!(target("{{link}}"), "/page/2?q=a%20b");
         assert_eq!(target("/u/{{user-id}}/{{iteration}}"), "/u/7/3");
         let json = Template::parse(r#"{"t":"{{token}}"}"#, Escape::Json, &symbols()).unwrap();
@@ -457,7 +509,8 @@ mod tests {
 
     #[test]
     fn builtins_have_their_form() {
-        let text = |text| render(&Template::parse(text, Escape::None, &symbols()).unwrap(), None).unwrap();
+        let text =
+            |text| render(&Template::parse(text, Escape::None, &symbols()).unwrap(), None).unwrap();
         let uuid = text("{{uuid}}");
         assert_eq!((uuid.len(), &uuid[14..15]), (36, "4"));
         assert!(matches!(text("{{random 1 3}}").as_str(), "1" | "2" | "3"));
@@ -483,7 +536,10 @@ mod tests {
     fn static_texts_are_known() {
         let plain = Template::parse("/a?b=c", Escape::None, &symbols()).unwrap();
         assert_eq!(plain.as_static(), Some(&b"/a?b=c"[..]));
-        assert_eq!(Template::parse("{{uuid}}", Escape::None, &symbols()).unwrap().as_static(), None);
+        assert_eq!(
+            Template::parse("{{uuid}}", Escape::None, &symbols()).unwrap().as_static(),
+            None
+        );
     }
 
     proptest! {

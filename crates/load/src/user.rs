@@ -20,6 +20,10 @@ use crate::template::RenderContext;
 use crate::timer::Woken;
 use crate::worker::{Arrival, StepRef, Worker};
 
+/// How long a user of a closed model waits after it found no connection: a person would not try a
+/// thousand times a second either.
+const CONNECT_PAUSE: Duration = Duration::from_millis(100);
+
 /// A virtual user: own connections, cookies, data and random choices.
 pub(crate) struct User {
     id: u64,
@@ -29,6 +33,8 @@ pub(crate) struct User {
     saved: Vec<Option<String>>,
     rows: DataRows,
     iteration: u64,
+    /// Whether the last request found no connection.
+    unconnected: bool,
 }
 
 /// Why a user does not go on.
@@ -50,6 +56,7 @@ impl User {
             saved: vec![None; scenario.saved_names.len()],
             rows: DataRows::new(scenario.data.clone()),
             iteration: 0,
+            unconnected: false,
             worker,
         }
     }
@@ -75,7 +82,11 @@ impl User {
             let started = worker.now();
             let task = self.pick_task();
             let ended = self.run_task(task, intended.min(started)).await?;
-            intended = worker.scenario().wait.next_start(intended.max(started), ended, &mut self.rng);
+            intended =
+                worker.scenario().wait.next_start(intended.max(started), ended, &mut self.rng);
+            if self.unconnected {
+                intended = intended.max(ended + CONNECT_PAUSE);
+            }
             while intended > worker.now() {
                 match worker.timer.sleep_until(worker.start + intended).await {
                     Woken::OnTime => worker.record_lag(intended),
@@ -176,7 +187,7 @@ impl User {
             timeouts: step_timeouts(worker.http(), step.timeout),
             started: Instant::now(),
         };
-        let User { client, rng, saved, rows, id, iteration, .. } = self;
+        let User { client, rng, saved, rows, id, iteration, unconnected, .. } = self;
         let mut under_way = UnderWay::begin(worker, step.endpoint, intended, fetch.started);
         let mut ctx = RenderContext { saved, rows, rng, user_id: *id + 1, iteration: *iteration };
         let fetched = client.fetch(worker, fetch, &mut ctx, &mut under_way.traffic).await;
@@ -194,15 +205,22 @@ impl User {
             worker.pool.give(fetched.body);
             result
         });
-        let succeeded = result.is_ok();
-        under_way.end(ended, result.err());
+        let failure = result.err();
+        *unconnected = failure.as_ref().is_some_and(|failure| failure.kind.is_unconnected());
+        let succeeded = failure.is_none();
+        under_way.end(ended, failure);
+        if !succeeded {
+            // Some failures are there at once: the other users must get their turn.
+            tokio::task::yield_now().await;
+        }
         (ended, succeeded)
     }
 
     /// Sends one request of a recording.
     async fn run_replayed(&mut self, request: usize, intended: Duration) {
         let worker = Rc::clone(&self.worker);
-        let Some(ReplayRequest { method, target, agent, endpoint }) = worker.replay_request(request)
+        let Some(ReplayRequest { method, target, agent, endpoint }) =
+            worker.replay_request(request)
         else {
             return;
         };
@@ -230,14 +248,26 @@ impl User {
         let fetched = client.fetch(&worker, fetch, &mut ctx, &mut under_way.traffic).await;
         let result = fetched.and_then(|fetched| {
             under_way.status_429 = fetched.status.as_u16() == 429;
-            if fetched.status.as_u16() >= 400 { Err(status_failure(fetched.status)) } else { Ok(()) }
+            if fetched.status.as_u16() >= 400 {
+                Err(status_failure(fetched.status))
+            } else {
+                Ok(())
+            }
         });
+        let failed = result.is_err();
         under_way.end(worker.now(), result.err());
+        if failed {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
 /// Replaces an encoded body by what it decodes to.
-fn decode_body(worker: &Worker, body: &mut Vec<u8>, headers: Option<&http::HeaderMap>) -> Result<(), Failure> {
+fn decode_body(
+    worker: &Worker,
+    body: &mut Vec<u8>,
+    headers: Option<&http::HeaderMap>,
+) -> Result<(), Failure> {
     let encoding = headers.and_then(|headers| headers.get(http::header::CONTENT_ENCODING));
     if let Some(encoding) = encoding {
         *body = decode(encoding.as_bytes(), body, worker.http().limits.kept_body_bytes)?;
@@ -258,7 +288,12 @@ struct UnderWay<'a> {
 }
 
 impl<'a> UnderWay<'a> {
-    fn begin(worker: &'a Worker, endpoint: usize, intended: Duration, started: Instant) -> UnderWay<'a> {
+    fn begin(
+        worker: &'a Worker,
+        endpoint: usize,
+        intended: Duration,
+        started: Instant,
+    ) -> UnderWay<'a> {
         worker.in_flight.set(worker.in_flight.get() + 1);
         let started = started.saturating_duration_since(worker.start);
         let traffic = Traffic::default();

@@ -31,7 +31,8 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// Starts watching; `None` when there is nothing to watch.
     pub(crate) fn start(watch: &Watch) -> Option<Watcher> {
-        let mut sources: Vec<Source> = watch.pids.iter().map(|&pid| Source::Process(Process::new(pid))).collect();
+        let mut sources: Vec<Source> =
+            watch.pids.iter().map(|&pid| Source::Process(Process::new(pid))).collect();
         sources.extend(watch.prometheus.iter().map(|watch| Source::Page(Page::new(watch))));
         if sources.is_empty() {
             return None;
@@ -199,7 +200,11 @@ impl Page {
             .zip(&mut self.rates)
             .map(|(series, rate)| {
                 let value = value_of(&page, series)?;
-                if metric_name(series).ends_with("_total") { rate.per_s(now, value) } else { Some(value) }
+                if metric_name(series).ends_with("_total") {
+                    rate.per_s(now, value)
+                } else {
+                    Some(value)
+                }
             })
             .collect()
     }
@@ -210,7 +215,10 @@ impl Page {
         stream.set_read_timeout(Some(SCRAPE_TIMEOUT)).ok()?;
         stream.set_write_timeout(Some(SCRAPE_TIMEOUT)).ok()?;
         // HTTP/1.0: the answer is neither chunked nor kept open.
-        let request = format!("GET {} HTTP/1.0\r\nHost: {}\r\nAccept: text/plain\r\n\r\n", self.path, self.address);
+        let request = format!(
+            "GET {} HTTP/1.0\r\nHost: {}\r\nAccept: text/plain\r\n\r\n",
+            self.path, self.address
+        );
         stream.write_all(request.as_bytes()).ok()?;
         let mut answer = Vec::new();
         stream.take(PAGE_BYTES_MAX).read_to_end(&mut answer).ok()?;
@@ -229,7 +237,9 @@ fn value_of(page: &str, series: &str) -> Option<f64> {
         let labels_end = line.rfind('}').map_or_else(|| line.find(' '), |at| Some(at + 1));
         let Some((name, rest)) = labels_end.map(|at| line.split_at(at)) else { continue };
         let matches = name == series || (!series.contains('{') && metric_name(name) == series);
-        if let (true, Some(Ok(value))) = (matches, rest.split_whitespace().next().map(str::parse::<f64>)) {
+        if let (true, Some(Ok(value))) =
+            (matches, rest.split_whitespace().next().map(str::parse::<f64>))
+        {
             sum = Some(sum.unwrap_or(0.0) + value);
         }
     }

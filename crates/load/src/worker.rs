@@ -71,7 +71,10 @@ impl StepRef {
         (0..worker.plan.prepared.stop.len()).map(StepRef::Stop)
     }
 
-    pub(crate) fn task_steps(worker: &Worker, task: usize) -> impl Iterator<Item = StepRef> + use<> {
+    pub(crate) fn task_steps(
+        worker: &Worker,
+        task: usize,
+    ) -> impl Iterator<Item = StepRef> + use<> {
         (0..worker.plan.prepared.tasks[task].len()).map(move |step| StepRef::Task(task, step))
     }
 }
@@ -382,7 +385,8 @@ impl Worker {
             Some(request) => request.endpoint,
             None => {
                 let weights = self.task_weights();
-                let drawn = self.rng.borrow_mut().random_range(0..weights.last().copied().unwrap_or(1));
+                let drawn =
+                    self.rng.borrow_mut().random_range(0..weights.last().copied().unwrap_or(1));
                 let task = &self.scenario().tasks[weights.partition_point(|&sum| sum <= drawn)];
                 task.steps.first().map_or(0, |step| step.endpoint)
             }
@@ -520,7 +524,9 @@ impl Worker {
             if over || self.stopping.get() {
                 stop_by.get_or_insert(now + params.drain);
             }
-            if let Some(curve) = users.as_ref().filter(|_| !self.stopping.get() && !self.is_paused()) {
+            if let Some(curve) =
+                users.as_ref().filter(|_| !self.stopping.get() && !self.is_paused())
+            {
                 self.set_users(curve.at(self.schedule_now()));
             }
             while self.users.borrow_mut().try_join_next().is_some() {}
@@ -528,7 +534,10 @@ impl Worker {
                 tick = (now.as_nanos() / self.plan.tick.as_nanos()) as u64;
                 self.hand_over(tick, &recycled);
             }
-            if stop_by.is_some_and(|stop_by| now >= stop_by) || self.aborting.get() || self.is_empty(users.as_ref()) {
+            if stop_by.is_some_and(|stop_by| now >= stop_by)
+                || self.aborting.get()
+                || self.is_empty(users.as_ref())
+            {
                 break;
             }
             let mut wake = self.tick_end(tick);
@@ -640,12 +649,14 @@ impl Worker {
 
     /// Hands the counters over, unless the collector is behind; then they grow until the next tick.
     fn hand_over(&self, tick: u64, recycled: &Receiver<Box<Recorder>>) {
-        let fresh = recycled.try_recv().unwrap_or_else(|_| {
-            Box::new(Recorder::new(self.plan.params.scenario.endpoints.len()))
-        });
+        let fresh = recycled
+            .try_recv()
+            .unwrap_or_else(|_| Box::new(Recorder::new(self.plan.params.scenario.endpoints.len())));
         let interval = self.interval(tick, fresh);
-        if let Err(TrySendError::Full(Event::Interval(back)) | TrySendError::Disconnected(Event::Interval(back))) =
-            self.events.try_send(Event::Interval(interval))
+        if let Err(
+            TrySendError::Full(Event::Interval(back))
+            | TrySendError::Disconnected(Event::Interval(back)),
+        ) = self.events.try_send(Event::Interval(interval))
         {
             *self.recorder.borrow_mut() = back.recorder;
         }

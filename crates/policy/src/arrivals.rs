@@ -32,7 +32,13 @@ impl Arrivals {
     ///
     /// Deterministic workers interleave (worker w of W takes arrivals w, w+W, …); Poisson workers
     /// are independent processes of rate y/W, which together are one of rate y.
-    pub fn new(curve: &Curve, kind: ArrivalKind, worker: usize, workers: usize, rng: &mut impl Rng) -> Arrivals {
+    pub fn new(
+        curve: &Curve,
+        kind: ArrivalKind,
+        worker: usize,
+        workers: usize,
+        rng: &mut impl Rng,
+    ) -> Arrivals {
         let curve = curve.scaled(1.0 / workers as f64);
         let area = match kind {
             ArrivalKind::Deterministic => worker as f64 / workers as f64,
@@ -121,7 +127,8 @@ mod tests {
             .collect();
         merged.sort_by(f64::total_cmp);
         // The merged process of both workers has rate 2000, whose gaps are Exp(2000).
-        let mut gaps: Vec<f64> = merged[..15_000].windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let mut gaps: Vec<f64> =
+            merged[..15_000].windows(2).map(|pair| pair[1] - pair[0]).collect();
         gaps.sort_by(f64::total_cmp);
         let test = stats::goodness::ks_test(&gaps, |gap| 1.0 - (-2000.0 * gap).exp()).unwrap();
         assert!(test.p_value > 0.01, "{test:?}");
@@ -130,8 +137,13 @@ mod tests {
     #[test]
     fn a_new_rate_counts_from_now() {
         let mut rng = TestRng::seed_from_u64(3);
-        let mut arrivals =
-            Arrivals::new(&Curve::constant(1.0).unwrap(), ArrivalKind::Deterministic, 0, 1, &mut rng);
+        let mut arrivals = Arrivals::new(
+            &Curve::constant(1.0).unwrap(),
+            ArrivalKind::Deterministic,
+            0,
+            1,
+            &mut rng,
+        );
         let now = Duration::from_secs(10);
         arrivals.replace(now, &Curve::constant(1000.0).unwrap(), 1, &mut rng);
         let due = first(&mut arrivals, 1001, &mut rng);

@@ -65,7 +65,8 @@ impl Curve {
         if !(per_s.is_finite() && per_s > 0.0 && level.is_finite() && level >= 0.0) {
             return Err(CurveError::BadTarget);
         }
-        let duration = Duration::try_from_secs_f64(level / per_s).map_err(|_| CurveError::BadTarget)?;
+        let duration =
+            Duration::try_from_secs_f64(level / per_s).map_err(|_| CurveError::BadTarget)?;
         Curve::staged(0.0, &[Stage { target: level, duration }])
     }
 

@@ -70,8 +70,10 @@ impl Output {
             None => None,
             Some(prefix) => {
                 let started = unix_ms_now();
-                let file = BufWriter::new(create(Path::new(&format!("{prefix}_stats_history.csv")))?);
-                let history = HistoryCsv::new(file, started).map_err(|error| Failed::environment(&error))?;
+                let file =
+                    BufWriter::new(create(Path::new(&format!("{prefix}_stats_history.csv")))?);
+                let history =
+                    HistoryCsv::new(file, started).map_err(|error| Failed::environment(&error))?;
                 Some(CsvFiles { prefix: prefix.clone(), history })
             }
         };
@@ -87,7 +89,11 @@ impl Output {
             // Found out now rather than after an hour of load.
             create(path)?;
         }
-        let metrics = flags.prometheus.map(Metrics::serve).transpose().map_err(|error| Failed::environment(&error))?;
+        let metrics = flags
+            .prometheus
+            .map(Metrics::serve)
+            .transpose()
+            .map_err(|error| Failed::environment(&error))?;
         let redraws = !flags.quiet && std::io::stderr().is_terminal();
         let live = (!flags.quiet).then(|| live(redraws));
         Ok(Output { json: flags.json.clone(), csv, save, metrics, live, redraws, problem: None })
@@ -150,14 +156,17 @@ impl Output {
             let mut write = |suffix: &str, fill: &dyn Fn(&mut Vec<u8>) -> Result<(), String>| {
                 let path = PathBuf::from(format!("{}{suffix}", csv.prefix));
                 let mut bytes = Vec::new();
-                let written = fill(&mut bytes)
-                    .and_then(|()| std::fs::write(&path, &bytes).map_err(|error| error.to_string()));
+                let written = fill(&mut bytes).and_then(|()| {
+                    std::fs::write(&path, &bytes).map_err(|error| error.to_string())
+                });
                 if let Err(error) = written {
                     problems.push(format!("cannot write {}: {error}", path.display()));
                 }
             };
             write("_stats.csv", &|out| write_stats(out, result).map_err(|error| error.to_string()));
-            write("_failures.csv", &|out| write_failures(out, result).map_err(|error| error.to_string()));
+            write("_failures.csv", &|out| {
+                write_failures(out, result).map_err(|error| error.to_string())
+            });
         }
         let mut text_to_stdout = true;
         if let Some(path) = &self.json {
@@ -181,7 +190,8 @@ impl Output {
 fn live(redraws: bool) -> Live<std::io::Stderr> {
     let stderr = std::io::stderr();
     let mode = if redraws {
-        let width = rustix::termios::tcgetwinsize(&stderr).map_or(80, |size| usize::from(size.ws_col));
+        let width =
+            rustix::termios::tcgetwinsize(&stderr).map_or(80, |size| usize::from(size.ws_col));
         let keys = if std::io::stdin().is_terminal() { KEYS } else { "" };
         LiveMode::Terminal { width, keys: keys.to_owned() }
     } else {
@@ -225,7 +235,10 @@ fn create(path: &Path) -> Result<File, Failed> {
 }
 
 fn cannot(path: &Path, error: &std::io::Error) -> Failed {
-    Failed { exit: Exit::Environment, message: format!("error: cannot write {}: {error}", path.display()) }
+    Failed {
+        exit: Exit::Environment,
+        message: format!("error: cannot write {}: {error}", path.display()),
+    }
 }
 
 /// Colours on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).

@@ -16,7 +16,11 @@ pub fn endpoint_of(target: &str) -> Cow<'_, str> {
         .split('/')
         .map(|segment| {
             let (stem, extension) = split_extension(segment);
-            if is_id(stem) { Cow::Owned(format!("{{id}}{extension}")) } else { Cow::Borrowed(segment) }
+            if is_id(stem) {
+                Cow::Owned(format!("{{id}}{extension}"))
+            } else {
+                Cow::Borrowed(segment)
+            }
         })
         .collect();
     Cow::Owned(segments.join("/"))

@@ -20,11 +20,15 @@ pub(crate) fn ensure(needed: &[Needed]) -> Result<()> {
     }
     let packages: Vec<&str> = missing.iter().map(|needed| needed.package).collect();
     let Some(prefix) = apt_prefix() else {
-        bail!("these packages are missing: {0}\ninstall them, for example: apt-get install {0}", packages.join(" "));
+        bail!(
+            "these packages are missing: {0}\ninstall them, for example: apt-get install {0}",
+            packages.join(" ")
+        );
     };
     eprintln!("installing {}", packages.join(" "));
     let apt = |args: &[&str]| {
-        let mut words = prefix.iter().copied().chain(["apt-get", "-qq"]).chain(args.iter().copied());
+        let mut words =
+            prefix.iter().copied().chain(["apt-get", "-qq"]).chain(args.iter().copied());
         let program = words.next().unwrap_or("apt-get");
         Command::new(program)
             .args(words)

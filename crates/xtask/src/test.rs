@@ -23,8 +23,7 @@ pub(crate) fn run() -> Result<()> {
 fn cargo(args: &[&str]) -> Result<()> {
     eprintln!("== cargo {}", args.join(" "));
     let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let status =
-        Command::new(program).args(args).env("RUSTDOCFLAGS", "-D warnings").status()?;
+    let status = Command::new(program).args(args).env("RUSTDOCFLAGS", "-D warnings").status()?;
     if !status.success() {
         bail!("`cargo {}` failed", args.join(" "));
     }

@@ -53,7 +53,8 @@ fn every_crate_is_known_and_depends_downwards_only() {
     let may_use: BTreeMap<&str, &[&str]> = MAY_USE.into_iter().collect();
     for entry in fs::read_dir(root().join("crates")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let allowed = may_use.get(name.as_str()).unwrap_or_else(|| panic!("{name} is not in the list"));
+        let allowed =
+            may_use.get(name.as_str()).unwrap_or_else(|| panic!("{name} is not in the list"));
         let manifest = manifest(&name);
         for dependency in dependencies(&manifest) {
             assert!(
@@ -73,8 +74,14 @@ fn pure_crates_read_no_clock_and_do_no_io() {
         for file in files {
             let text = fs::read_to_string(&file).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or("");
-            for banned in ["Instant::now", "SystemTime", "std::fs", "std::net", "rand::rng()", "tokio"] {
-                assert!(!code.contains(banned), "{} uses {banned}: pass it as an argument", file.display());
+            for banned in
+                ["Instant::now", "SystemTime", "std::fs", "std::net", "rand::rng()", "tokio"]
+            {
+                assert!(
+                    !code.contains(banned),
+                    "{} uses {banned}: pass it as an argument",
+                    file.display()
+                );
             }
         }
     }

@@ -8,6 +8,7 @@ use traffic::Ratio;
 use super::resample::relative_excesses;
 use super::result::{SearchBy, Trial, TrialPurpose};
 use super::trial::{GeneratorFacts, TrialInterval, TrialMeasurement};
+use crate::judge::{LAG_MAX, LAG_SHARE_MAX, WORKER_CPU_MAX};
 use crate::results::{RequestStats, per_second};
 use crate::slo::{Objective, SloTarget, evaluate};
 
@@ -27,12 +28,6 @@ const GROWTH_P_VALUE: f64 = 0.01;
 const WARM_UP_DEVIATIONS: f64 = 2.0;
 /// Rounding error of a relative excess.
 const EXCESS_TOLERANCE: f64 = 1e-9;
-/// CPU share of a worker above which it is its own bottleneck.
-const GENERATOR_CPU: f64 = 0.85;
-/// Timer lag that is always tolerable.
-const GENERATOR_LAG: Duration = Duration::from_millis(1);
-/// Timer lag that is tolerable, as a share of the median response time.
-const GENERATOR_LAG_SHARE: f64 = 0.05;
 /// Share of arrivals not sent by idle users that is tolerable.
 const GENERATOR_UNSENT: f64 = 0.001;
 
@@ -103,7 +98,7 @@ pub(super) fn judge(
                 .scope
                 .as_ref()
                 .map(|scope| merged(steady.iter().filter_map(|interval| scoped(interval, scope))));
-            !evaluate(objective, &totals, scoped, duration).met
+            !evaluate(objective, &totals, scoped.as_ref(), duration).met
         })
         .collect();
     let failed = match missed.first() {
@@ -223,11 +218,11 @@ fn generator_limit(measurement: &TrialMeasurement, median_us: Option<u64>) -> Op
     let median = Duration::from_micros(median_us.unwrap_or(0));
     if out_of_resources > 0 {
         Some(format!("{out_of_resources} requests found no descriptor or local port"))
-    } else if cpu > GENERATOR_CPU {
+    } else if cpu > WORKER_CPU_MAX {
         Some(format!("a worker used {:.0} % of its CPU", cpu * 100.0))
     } else if unsent_while_idle as f64 > GENERATOR_UNSENT * offered as f64 {
         Some(format!("{unsent_while_idle} arrivals were not sent although users were idle"))
-    } else if lag_p99 > GENERATOR_LAG.max(median.mul_f64(GENERATOR_LAG_SHARE)) {
+    } else if lag_p99 > LAG_MAX.max(median.mul_f64(LAG_SHARE_MAX)) {
         Some(format!("timers were {:.1} ms late (p99)", lag_p99.as_secs_f64() * 1e3))
     } else {
         None

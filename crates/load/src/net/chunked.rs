@@ -145,8 +145,15 @@ mod tests {
     #[test]
     fn violations_are_refused() {
         for wire in [
-            &b"x\r\n"[..], b"\r\n", b"-1\r\n", b"0x5\r\n", b"5\nhello", b"fffffffffffffffff\r\n",
-            b"1\r\nab\r\n", b"1\r\na\n", b"1;a\nb\r\n",
+            &b"x\r\n"[..],
+            b"\r\n",
+            b"-1\r\n",
+            b"0x5\r\n",
+            b"5\nhello",
+            b"fffffffffffffffff\r\n",
+            b"1\r\nab\r\n",
+            b"1\r\na\n",
+            b"1;a\nb\r\n",
         ] {
             assert!(decode(wire, 3).is_err(), "{wire:?}");
         }

@@ -20,7 +20,8 @@ pub(crate) fn decode(encoding: &[u8], body: &[u8], limit: usize) -> Result<Vec<u
         b"deflate" => Box::new(flate2::read::ZlibDecoder::new(body)),
         b"br" => Box::new(brotli_decompressor::Decompressor::new(body, 4096)),
         b"zstd" => Box::new(
-            ruzstd::decoding::StreamingDecoder::new(body).map_err(|error| fail(error.to_string()))?,
+            ruzstd::decoding::StreamingDecoder::new(body)
+                .map_err(|error| fail(error.to_string()))?,
         ),
         _ => return Err(fail("unknown content coding".to_owned())),
     };
@@ -28,7 +29,10 @@ pub(crate) fn decode(encoding: &[u8], body: &[u8], limit: usize) -> Result<Vec<u
     let taken = reader.by_ref().take(limit as u64 + 1).read_to_end(&mut decoded);
     taken.map_err(|error| fail(error.to_string()))?;
     if decoded.len() > limit {
-        return Err(Failure::new(FailureKind::BodyTooLarge, format!("decodes to more than {limit} bytes")));
+        return Err(Failure::new(
+            FailureKind::BodyTooLarge,
+            format!("decodes to more than {limit} bytes"),
+        ));
     }
     Ok(decoded)
 }

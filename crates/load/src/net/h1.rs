@@ -64,7 +64,10 @@ impl H1 {
     }
 
     /// Sends a request and reads its response.
-    pub(crate) async fn exchange(&mut self, mut ask: Exchange<'_>) -> Result<Response, ExchangeError> {
+    pub(crate) async fn exchange(
+        &mut self,
+        mut ask: Exchange<'_>,
+    ) -> Result<Response, ExchangeError> {
         let total = ask.started + ask.timeouts.total;
         ask.deadline.set(total);
         let wire = ask.wire;
@@ -80,7 +83,11 @@ impl H1 {
         result
     }
 
-    async fn write_all(&mut self, mut bytes: &[u8], deadline: &mut Deadline) -> Result<(), Failure> {
+    async fn write_all(
+        &mut self,
+        mut bytes: &[u8],
+        deadline: &mut Deadline,
+    ) -> Result<(), Failure> {
         let stream = &mut self.stream;
         while !bytes.is_empty() {
             let written = deadline
@@ -159,12 +166,16 @@ impl H1 {
         let mut interim = 0;
         loop {
             match parse_head(buffer.filled(), ask.wanted, ask.limits.head_bytes)? {
-                Some(head) if head.status.is_informational()
-                    && head.status != StatusCode::SWITCHING_PROTOCOLS =>
+                Some(head)
+                    if head.status.is_informational()
+                        && head.status != StatusCode::SWITCHING_PROTOCOLS =>
                 {
                     interim += 1;
                     if interim > INTERIM_MAX {
-                        return Err(Failure::new(FailureKind::Malformed, "too many interim responses"));
+                        return Err(Failure::new(
+                            FailureKind::Malformed,
+                            "too many interim responses",
+                        ));
                     }
                     *received += head.len as u64;
                     buffer.consume(head.len);
@@ -247,7 +258,11 @@ impl H1 {
     }
 
     /// Reads more of a response that has begun and not ended.
-    async fn more(&mut self, buffer: &mut ReadBuffer, deadline: &mut Deadline) -> Result<(), Failure> {
+    async fn more(
+        &mut self,
+        buffer: &mut ReadBuffer,
+        deadline: &mut Deadline,
+    ) -> Result<(), Failure> {
         match self.fill(buffer, deadline).await? {
             Filled::Bytes => Ok(()),
             Filled::End => Err(Failure::new(FailureKind::Closed, "within the response")),
@@ -255,14 +270,20 @@ impl H1 {
         }
     }
 
-    async fn fill(&mut self, buffer: &mut ReadBuffer, deadline: &mut Deadline) -> Result<Filled, Failure> {
+    async fn fill(
+        &mut self,
+        buffer: &mut ReadBuffer,
+        deadline: &mut Deadline,
+    ) -> Result<Filled, Failure> {
         let stream = &mut self.stream;
         match deadline.guard(|cx| buffer.poll_fill(stream, cx)).await {
             None => Ok(Filled::TimedOut),
             Some(Ok(0)) => Ok(Filled::End),
             Some(Ok(_)) => Ok(Filled::Bytes),
             // Many servers close TLS connections without the closing alert.
-            Some(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(Filled::End),
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Ok(Filled::End)
+            }
             Some(Err(error)) => Err(Failure::from_io(&error)),
         }
     }
@@ -292,7 +313,10 @@ impl BodySink<'_> {
             None => self.limits.body_bytes,
         };
         if self.bytes > limit {
-            return Err(Failure::new(FailureKind::BodyTooLarge, format!("more than {limit} bytes")));
+            return Err(Failure::new(
+                FailureKind::BodyTooLarge,
+                format!("more than {limit} bytes"),
+            ));
         }
         Ok(())
     }
@@ -370,9 +394,14 @@ fn parse_with<'b>(
     })
 }
 
-fn read_fields(parsed: &httparse::Response<'_, '_>, len: usize, wanted: Wanted) -> Result<Head, Failure> {
+fn read_fields(
+    parsed: &httparse::Response<'_, '_>,
+    len: usize,
+    wanted: Wanted,
+) -> Result<Head, Failure> {
     let bad = |problem: &str| Failure::new(FailureKind::Malformed, problem);
-    let status = StatusCode::from_u16(parsed.code.unwrap_or(0)).map_err(|_| bad("status out of range"))?;
+    let status =
+        StatusCode::from_u16(parsed.code.unwrap_or(0)).map_err(|_| bad("status out of range"))?;
     let mut head = Head {
         len,
         status,
@@ -401,7 +430,9 @@ fn read_fields(parsed: &httparse::Response<'_, '_>, len: usize, wanted: Wanted) 
                 for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
                     if option.eq_ignore_ascii_case(b"close") {
                         head.persistent = false;
-                    } else if option.eq_ignore_ascii_case(b"keep-alive") && parsed.version == Some(0) {
+                    } else if option.eq_ignore_ascii_case(b"keep-alive")
+                        && parsed.version == Some(0)
+                    {
                         head.persistent = true;
                     }
                 }
@@ -417,9 +448,10 @@ fn read_fields(parsed: &httparse::Response<'_, '_>, len: usize, wanted: Wanted) 
         let mut headers = HeaderMap::with_capacity(parsed.headers.len());
         for field in parsed.headers.iter() {
             // httparse is laxer than `http` about a few bytes; such fields say nothing to anyone.
-            if let (Ok(name), Ok(value)) =
-                (HeaderName::from_bytes(field.name.as_bytes()), HeaderValue::from_bytes(field.value))
-            {
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(field.name.as_bytes()),
+                HeaderValue::from_bytes(field.value),
+            ) {
                 let _ = headers.try_append(name, value);
             }
         }
@@ -441,7 +473,10 @@ fn malformed(error: httparse::Error) -> Failure {
 }
 
 fn head_too_large(limit: usize) -> Failure {
-    Failure::new(FailureKind::HeadTooLarge, format!("more than {limit} bytes or {FIELDS_MAX} fields"))
+    Failure::new(
+        FailureKind::HeadTooLarge,
+        format!("more than {limit} bytes or {FIELDS_MAX} fields"),
+    )
 }
 
 fn total_timeout() -> Failure {
@@ -522,5 +557,4 @@ mod tests {
             let _ = parse_head(&response, wanted, 1 << 16).map(|head| head.map(|head| head.framing(false)));
         }
     }
-
 }

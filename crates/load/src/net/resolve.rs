@@ -26,7 +26,11 @@ impl Resolver {
     }
 
     /// The addresses of `host`, and whether they had to be looked up.
-    pub(crate) async fn resolve(&self, host: &str, port: u16) -> Result<(Addresses, bool), Failure> {
+    pub(crate) async fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<(Addresses, bool), Failure> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok((Rc::new(RefCell::new(vec![SocketAddr::new(address, port)])), false));
         }

@@ -47,7 +47,9 @@ pub(crate) fn client_config(
     };
     let mut config = match &params.client {
         None => builder.with_no_client_auth(),
-        Some((chain, key)) => builder.with_client_auth_cert(certificates(chain)?, private_key(key)?)?,
+        Some((chain, key)) => {
+            builder.with_client_auth_cert(certificates(chain)?, private_key(key)?)?
+        }
     };
     config.alpn_protocols = match version {
         HttpVersion::Http1 => vec![b"http/1.1".to_vec()],
@@ -57,7 +59,10 @@ pub(crate) fn client_config(
 }
 
 /// The name to ask for and to check.
-pub(crate) fn server_name(params: &TlsParams, host: &str) -> Result<ServerName<'static>, TlsSetupError> {
+pub(crate) fn server_name(
+    params: &TlsParams,
+    host: &str,
+) -> Result<ServerName<'static>, TlsSetupError> {
     let name = params.server_name.as_deref().unwrap_or(host);
     ServerName::try_from(name.to_owned()).map_err(|_| TlsSetupError::ServerName(name.to_owned()))
 }
@@ -121,7 +126,12 @@ impl ServerCertVerifier for AcceptAny {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -130,7 +140,12 @@ impl ServerCertVerifier for AcceptAny {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

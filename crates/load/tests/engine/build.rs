@@ -27,7 +27,8 @@ pub(crate) fn get(endpoint: usize, target: &str, symbols: &Symbols) -> Step {
 
 /// A scenario of tasks (weight, steps); endpoints are named after the indices that steps use.
 pub(crate) fn scenario(tasks: Vec<(u32, Vec<Step>)>) -> Scenario {
-    let last = tasks.iter().flat_map(|(_, steps)| steps).map(|step| step.endpoint).max().unwrap_or(0);
+    let last =
+        tasks.iter().flat_map(|(_, steps)| steps).map(|step| step.endpoint).max().unwrap_or(0);
     let name = |index: usize| Endpoint { name: format!("e{index}"), method: Method::GET };
     Scenario {
         tasks: tasks

@@ -16,7 +16,9 @@ fn tasks_are_chosen_by_weight() {
     let tasks = weights
         .into_iter()
         .enumerate()
-        .map(|(index, weight)| (weight, vec![get(index, &format!("/{index}"), &Symbols::default())]))
+        .map(|(index, weight)| {
+            (weight, vec![get(index, &format!("/{index}"), &Symbols::default())])
+        })
         .collect();
     let result = run(closed(&origin.url(), scenario(tasks), 10, 6_000));
     assert_eq!(result.totals.requests, 6_000);
@@ -52,13 +54,15 @@ fn poisson_arrivals_have_exponential_gaps_when_they_reach_the_target() {
 fn littles_law_holds() {
     // 50 users in a closed loop without waits: the number in the system is 50 all the time.
     let service = Service::Fixed(Duration::from_millis(10));
-    let origin = Origin::start(OriginConfig::new(Behaviour::Queue { servers: 5, service })).unwrap();
+    let origin =
+        Origin::start(OriginConfig::new(Behaviour::Queue { servers: 5, service })).unwrap();
     let mut params = closed(&origin.url(), one("/"), 50, 0);
     params.stop = Stop { run_time: Some(Duration::from_secs(4)), requests: None };
     let result = run(params);
     // Mean number in the system = total time in the system / length; by Little λ·W.
     let mean_s = result.totals.service.mean_us().unwrap() / 1e6;
-    let mismatch = stats::queueing::littles_law_mismatch(50.0, result.requests_per_s(), mean_s).unwrap();
+    let mismatch =
+        stats::queueing::littles_law_mismatch(50.0, result.requests_per_s(), mean_s).unwrap();
     assert!(mismatch.abs() < 0.02, "{mismatch}");
     // And the station's own law: five servers of 10 ms finish 500 a second at most.
     assert!(result.requests_per_s() < 515.0, "{}", result.requests_per_s());

@@ -58,7 +58,12 @@ fn oddities_that_harm_nobody_are_no_failures() {
         Fault::HugeHeaders { bytes: 32 << 10 },
     ] {
         let result = probe(Behaviour::Fault(fault.clone()));
-        assert_eq!((result.totals.requests, result.totals.failures), (8, 0), "{fault:?}: {:?}", result.errors);
+        assert_eq!(
+            (result.totals.requests, result.totals.failures),
+            (8, 0),
+            "{fault:?}: {:?}",
+            result.errors
+        );
     }
 }
 
@@ -67,7 +72,8 @@ fn statuses_and_rate_limits_are_told_apart() {
     let result = probe(Behaviour::status(503));
     assert_eq!(result.errors[0].kind, FailureKind::Status);
     assert_eq!(result.errors[0].detail, "503");
-    let limited = Behaviour::RateLimited { requests: 3, window: Duration::from_secs(60), status: 429 };
+    let limited =
+        Behaviour::RateLimited { requests: 3, window: Duration::from_secs(60), status: 429 };
     let result = probe(limited);
     assert_eq!((result.totals.rate_limited, result.totals.failures), (5, 5));
     assert_eq!(result.errors[0].kind, FailureKind::RateLimited);

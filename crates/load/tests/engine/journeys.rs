@@ -15,7 +15,8 @@ use crate::build::{closed, get, run, scenario};
 #[test]
 fn values_flow_from_data_and_responses_into_later_requests() {
     let origin = Origin::start(
-        OriginConfig::new(Behaviour::Echo).route("/login", Behaviour::Json(json!({"token": "t-7", "ok": true}))),
+        OriginConfig::new(Behaviour::Echo)
+            .route("/login", Behaviour::Json(json!({"token": "t-7", "ok": true}))),
     )
     .unwrap();
     let symbols = Symbols {
@@ -35,7 +36,13 @@ fn values_flow_from_data_and_responses_into_later_requests() {
     orders.headers = vec![(header::AUTHORIZATION, bearer)];
     let mut scenario = scenario(vec![(1, vec![login, orders])]);
     let rows = (0..20).map(|n| vec![format!("user {n}")]).collect();
-    let source = DataSource::from_rows("account", vec!["name".to_owned()], rows, Pick::EachOnce, Per::Iteration);
+    let source = DataSource::from_rows(
+        "account",
+        vec!["name".to_owned()],
+        rows,
+        Pick::EachOnce,
+        Per::Iteration,
+    );
     scenario.data = Arc::new([source]);
     scenario.saved_names = symbols.saved.clone();
     let result = run(closed(&origin.url(), scenario, 3, 1_000));
@@ -78,7 +85,11 @@ fn cookies_are_kept_per_user_and_redirects_followed() {
         .requests()
         .iter()
         .map(|request| {
-            (request.method.clone(), request.target.clone(), request.header("cookie").map(str::to_owned))
+            (
+                request.method.clone(),
+                request.target.clone(),
+                request.header("cookie").map(str::to_owned),
+            )
         })
         .collect();
     let cookie = Some("sid=abc".to_owned());
@@ -93,7 +104,8 @@ fn cookies_are_kept_per_user_and_redirects_followed() {
 fn encoded_bodies_are_decoded_for_checks() {
     for encoding in [Encoding::Gzip, Encoding::Brotli, Encoding::Zstd] {
         let body = b"the tide is high".to_vec();
-        let origin = Origin::start(OriginConfig::new(Behaviour::Compressed { encoding, body })).unwrap();
+        let origin =
+            Origin::start(OriginConfig::new(Behaviour::Compressed { encoding, body })).unwrap();
         let mut step = get(0, "/", &Symbols::default());
         step.checks = vec![Check::BodyContains("tide is high".to_owned())];
         let mut params = closed(&origin.url(), scenario(vec![(1, vec![step])]), 2, 4);
@@ -122,7 +134,10 @@ fn a_failed_check_is_a_failure_with_its_reason_and_ends_the_task() {
         let result = run(closed(&origin.url(), scenario(vec![(1, with(check))]), 1, 3));
         assert_eq!((result.totals.requests, result.totals.failures), (3, 3));
         assert_eq!(result.errors.len(), 1);
-        assert_eq!((result.errors[0].kind, result.errors[0].detail.as_str()), (FailureKind::Check, detail));
+        assert_eq!(
+            (result.errors[0].kind, result.errors[0].detail.as_str()),
+            (FailureKind::Check, detail)
+        );
     }
     assert!(!origin.counts_by_target().contains_key("/second"));
 }

@@ -86,7 +86,9 @@ fn bursts_start_together_and_are_reported_one_by_one() {
 fn a_recording_is_replayed_with_its_timing_and_agents() {
     let origin = slow(0);
     let mut builder = ReplayBuilder::new(false);
-    for (at_ms, target, agent) in [(0, "/a?x=1", "one"), (500, "/b", "two"), (1_000, "/a?x=1", "one")] {
+    for (at_ms, target, agent) in
+        [(0, "/a?x=1", "one"), (500, "/b", "two"), (1_000, "/a?x=1", "one")]
+    {
         let hit = Hit {
             start_us: at_ms * 1_000,
             method: b"GET",

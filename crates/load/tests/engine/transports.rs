@@ -57,8 +57,10 @@ fn a_client_certificate_is_shown_when_there_is_one() {
     without.http.tls.ca = Some(write("ca.pem", &material.ca_pem));
     let mut with = without.clone();
     assert_eq!(kinds(without).0, 30);
-    with.http.tls.client =
-        Some((write("cert.pem", &material.client_cert_pem), write("key.pem", &material.client_key_pem)));
+    with.http.tls.client = Some((
+        write("cert.pem", &material.client_cert_pem),
+        write("key.pem", &material.client_key_pem),
+    ));
     assert_eq!(kinds(with), (0, vec![]));
 }
 

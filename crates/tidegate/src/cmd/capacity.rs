@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use config::{Look, resolve};
-use load::capacity::{CapacityError, CapacityResult, Progress, SearchBy, SearchParams, TrialLengths, find};
+use load::capacity::{
+    CapacityError, CapacityResult, Progress, SearchBy, SearchParams, TrialLengths, find,
+};
 use load::params::{LoadParams, USERS_MAX};
 use load::verdict::BoundBy;
 use traffic::units::parse_duration;
@@ -74,12 +76,14 @@ enum By {
 pub(crate) fn run(args: &CapacityArgs) -> Result<Exit, Failed> {
     let rendered = |errors: config::Errors| Failed::rendered(errors.render(Look::of_stderr()));
     let file = args.flags.scenario(&args.target).map_err(rendered)?;
-    let mut params = resolve(file.scenario, args.flags.settings().or(file.settings)).map_err(rendered)?;
+    let mut params =
+        resolve(file.scenario, args.flags.settings().or(file.settings)).map_err(rendered)?;
     if let Some(list) = &args.slo {
         params.slo.clone_from(&list.0);
     }
     if params.slo.is_empty() {
-        params.slo = load::slo::parse_slo("p95<1s,failures<1%").map_err(|error| Failed::bug(&error))?;
+        params.slo =
+            load::slo::parse_slo("p95<1s,failures<1%").map_err(|error| Failed::bug(&error))?;
     }
     let is_url = args.target.contains("://");
     let by = match args.by {
@@ -131,7 +135,11 @@ fn search_params(args: &CapacityArgs, by: SearchBy, params: &LoadParams) -> Sear
 }
 
 /// Searches, and tells on stderr how it goes. A signal ends it with the answer so far.
-pub(crate) fn search_for(params: &LoadParams, search: SearchParams, quiet: bool) -> Result<CapacityResult, Failed> {
+pub(crate) fn search_for(
+    params: &LoadParams,
+    search: SearchParams,
+    quiet: bool,
+) -> Result<CapacityResult, Failed> {
     load::raise_descriptor_limit();
     let unit = search.by.unit();
     let steer = &mut |control: Option<load::Control>| {

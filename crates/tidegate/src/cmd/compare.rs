@@ -46,7 +46,8 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit, Failed> {
         warm_up: args.warm_up,
         ..CompareOptions::default()
     };
-    let comparison = compare(&before, &after, &options).map_err(|error| Failed::usage(error.to_string()))?;
+    let comparison =
+        compare(&before, &after, &options).map_err(|error| Failed::usage(error.to_string()))?;
     if let Some(path) = &args.json {
         write_file(path, &format!("{:#}\n", comparison.to_json()))?;
     }
@@ -64,9 +65,8 @@ fn read(path: &Path) -> Result<RunFile, Failed> {
         exit: Exit::Environment,
         message: format!("error: cannot read {}: {error}", path.display()),
     })?;
-    let run = runfile::read(file).map_err(|error| {
-        Failed::usage(format!("{}: {error}", path.display()))
-    })?;
+    let run = runfile::read(file)
+        .map_err(|error| Failed::usage(format!("{}: {error}", path.display())))?;
     if run.truncated {
         eprintln!("warning: {} ends early; what is there is compared", path.display());
     }

@@ -42,7 +42,9 @@ pub(crate) fn replayed(
         return Err(Failed::usage(format!("--speed {} is not a number above zero", flags.speed)));
     }
     if let (None, Some(target)) = (&settings.host, target) {
-        settings.host = Some(target.parse().map_err(|error: config::ValueError| Failed::usage(error.to_string()))?);
+        settings.host = Some(
+            target.parse().map_err(|error: config::ValueError| Failed::usage(error.to_string()))?,
+        );
     }
     if settings.host.is_none() {
         return Err(Failed::usage("a replay needs --host, the URL of the target"));
@@ -92,7 +94,9 @@ fn read(log: &Path, unsafe_methods: bool) -> Result<Replay, Failed> {
     if let Some(error) = too_long {
         return Err(Failed::usage(error.to_string()));
     }
-    builder.finish().map_err(|error| Failed { exit: Exit::Usage, message: format!("error: {error}") })
+    builder
+        .finish()
+        .map_err(|error| Failed { exit: Exit::Usage, message: format!("error: {error}") })
 }
 
 /// A scenario whose endpoints are those of the recording. Its only task is never chosen; it stands

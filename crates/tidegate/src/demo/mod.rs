@@ -26,9 +26,8 @@ use crate::signals;
 const SCENARIO: &str = include_str!("shop.toml");
 /// Users by hour of the day, as a share of the busiest hour: asleep at four, busiest at eight in
 /// the evening.
-const DAY: [u32; 24] = [
-    22, 14, 9, 6, 5, 8, 16, 30, 46, 58, 66, 72, 78, 74, 70, 70, 74, 82, 90, 97, 100, 86, 60, 36,
-];
+const DAY: [u32; 24] =
+    [22, 14, 9, 6, 5, 8, 16, 30, 46, 58, 66, 72, 78, 74, 70, 70, 74, 82, 90, 97, 100, 86, 60, 36];
 /// Users in the busiest hour.
 const USERS_MAX: f64 = 300.0;
 /// How long an hour takes.
@@ -93,7 +92,8 @@ fn scenario() -> Result<ScenarioFile, Failed> {
 fn params(shop: &Shop) -> Result<LoadParams, Failed> {
     let file = scenario()?;
     let mut settings = file.settings;
-    let host = shop.url().parse().map_err(|error: config::ValueError| Failed::usage(error.to_string()))?;
+    let host =
+        shop.url().parse().map_err(|error: config::ValueError| Failed::usage(error.to_string()))?;
     settings.host = Some(host);
     settings.slo = parse_slo(PROMISE).map_err(|error| Failed::bug(&error))?;
     resolve(file.scenario, settings)

@@ -10,9 +10,19 @@ use crate::command::{json_of, tidegate};
 fn the_capacity_of_a_known_origin_is_found() {
     // Four servers of 20 ms finish 200 requests a second, whoever asks.
     let service = Service::Fixed(Duration::from_millis(20));
-    let origin = Origin::start(OriginConfig::new(Behaviour::Queue { servers: 4, service })).unwrap();
+    let origin =
+        Origin::start(OriginConfig::new(Behaviour::Queue { servers: 4, service })).unwrap();
     let (code, found) = json_of(&[
-        "capacity", &origin.url(), "--slo", "p95<200ms,failures<1%", "--trial", "1s", "--start", "50", "--trials", "14",
+        "capacity",
+        &origin.url(),
+        "--slo",
+        "p95<200ms,failures<1%",
+        "--trial",
+        "1s",
+        "--start",
+        "50",
+        "--trials",
+        "14",
     ]);
     assert_eq!(code, 0, "{found}");
     assert_eq!(found["schema"], "tidegate.capacity/1");
@@ -35,7 +45,8 @@ fn the_capacity_of_a_known_origin_is_found() {
 #[test]
 fn a_target_that_never_meets_the_objective_is_told() {
     let origin = Origin::start(OriginConfig::new(Behaviour::status(500))).unwrap();
-    let ran = tidegate(&["capacity", &origin.url(), "--slo", "failures<1%", "--quick", "--start", "20"]);
+    let ran =
+        tidegate(&["capacity", &origin.url(), "--slo", "failures<1%", "--quick", "--start", "20"]);
     assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("failures<1%"), "{}", ran.stdout);
 }

@@ -17,17 +17,33 @@ fn a_slower_run_is_a_regression_and_the_same_run_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let record = |name: &str| {
-        let ran = tidegate(&["load", &origin.url(), "--rate", "50/s", "-t", "12s", "-q", "--save", path(&file(name))]);
+        let ran = tidegate(&[
+            "load",
+            &origin.url(),
+            "--rate",
+            "50/s",
+            "-t",
+            "12s",
+            "-q",
+            "--save",
+            path(&file(name)),
+        ]);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
     };
     record("a.tdg");
     origin.set_route("*", delayed(40));
     record("b.tdg");
-    let compare = |a: &str, b: &str| tidegate(&["compare", path(&file(a)), path(&file(b)), "--json", path(&file("c.json"))]);
+    let compare = |a: &str, b: &str| {
+        tidegate(&["compare", path(&file(a)), path(&file(b)), "--json", path(&file("c.json"))])
+    };
     let worse = compare("a.tdg", "b.tdg");
     assert_eq!(worse.code, 1, "{}{}", worse.stdout, worse.stderr);
-    let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(file("c.json")).unwrap()).unwrap();
-    assert_eq!((&json["schema"], &json["verdict"]), (&"tidegate.compare/1".into(), &"regression".into()));
+    let json: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(file("c.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&json["schema"], &json["verdict"]),
+        (&"tidegate.compare/1".into(), &"regression".into())
+    );
     assert_eq!(compare("a.tdg", "a.tdg").code, 0);
     assert_eq!(compare("b.tdg", "a.tdg").code, 0);
     fs::write(file("x.tdg"), "not a run").unwrap();

@@ -25,8 +25,16 @@ fn a_url_is_enough_and_the_report_leads_with_the_verdict() {
 #[test]
 fn the_json_has_the_shape_that_was_promised() {
     let origin = origin();
-    let (code, run) =
-        json_of(&["load", &origin.url(), "--rate", "100/s", "-t", "2s", "--slo", "p95<5s,failures<1%"]);
+    let (code, run) = json_of(&[
+        "load",
+        &origin.url(),
+        "--rate",
+        "100/s",
+        "-t",
+        "2s",
+        "--slo",
+        "p95<5s,failures<1%",
+    ]);
     assert_eq!(code, 0);
     assert_eq!(run["schema"], "tidegate.run/1");
     assert_eq!(run["verdict"]["slo"], "met");
@@ -57,7 +65,8 @@ fn exit_codes_tell_scripts_what_happened() {
     let slow = Response { delay: std::time::Duration::from_millis(30), ..Response::default() };
     let slow = Origin::start(OriginConfig::new(Behaviour::Respond(slow))).unwrap();
     let url = slow.url();
-    let code = |args: &[&str]| tidegate(&[&["load", &url, "-n", "20", "--quiet"], args].concat()).code;
+    let code =
+        |args: &[&str]| tidegate(&[&["load", &url, "-n", "20", "--quiet"], args].concat()).code;
     assert_eq!(code(&["--slo", "p95<5s"]), 0);
     assert_eq!(code(&["--slo", "p95<1ms"]), 1);
     assert_eq!(code(&["--slo", "p95"]), 2);
@@ -93,7 +102,17 @@ fn csv_files_have_locusts_names_and_columns() {
     let origin = origin();
     let folder = tempfile::tempdir().unwrap();
     let prefix = folder.path().join("run");
-    let ran = tidegate(&["load", &origin.url(), "--rate", "50/s", "-t", "2s", "--csv", path(&prefix), "-q"]);
+    let ran = tidegate(&[
+        "load",
+        &origin.url(),
+        "--rate",
+        "50/s",
+        "-t",
+        "2s",
+        "--csv",
+        path(&prefix),
+        "-q",
+    ]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let text = |suffix: &str| fs::read_to_string(format!("{}{suffix}", path(&prefix))).unwrap();
     assert!(text("_stats.csv").starts_with(
@@ -101,23 +120,41 @@ fn csv_files_have_locusts_names_and_columns() {
          Max Response Time,Average Content Size,Requests/s,Failures/s,50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%"
     ));
     assert!(text("_stats.csv").lines().last().unwrap().starts_with(",Aggregated,100,0,"));
-    assert!(text("_stats_history.csv").starts_with("Timestamp,User Count,Type,Name,Requests/s,Failures/s,50%"));
+    assert!(
+        text("_stats_history.csv")
+            .starts_with("Timestamp,User Count,Type,Name,Requests/s,Failures/s,50%")
+    );
     assert!(text("_stats_history.csv").lines().count() >= 3);
-    assert!(text("_failures.csv").starts_with("Method,Name,Error,Occurrences,First Seen,Last Seen"));
+    assert!(
+        text("_failures.csv").starts_with("Method,Name,Error,Occurrences,First Seen,Last Seen")
+    );
 }
 
 #[test]
 fn metrics_are_served_while_it_runs() {
     let origin = origin();
-    let mut child = command(&["load", &origin.url(), "--rate", "50/s", "-t", "60s", "--prometheus", "127.0.0.1:0"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command(&[
+        "load",
+        &origin.url(),
+        "--rate",
+        "50/s",
+        "-t",
+        "60s",
+        "--prometheus",
+        "127.0.0.1:0",
+    ])
+    .stdout(Stdio::null())
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
     let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
-    let address = line.trim().trim_start_matches("metrics at http://").trim_end_matches("/metrics").to_owned();
+    let address = line
+        .trim()
+        .trim_start_matches("metrics at http://")
+        .trim_end_matches("/metrics")
+        .to_owned();
     // The page fills with the first tick: ask until it has.
     let page = loop {
         let mut stream = TcpStream::connect(&address).unwrap();
@@ -140,27 +177,49 @@ fn a_signal_still_leaves_a_result() {
         let folder = tempfile::tempdir().unwrap();
         let json = folder.path().join("run.json");
         let run = folder.path().join("run.tdg");
-        let mut child =
-            command(&["load", &origin.url(), "--rate", "100/s", "-t", "1h", "--json", path(&json), "--save", path(&run), "-q"])
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap();
+        let mut child = command(&[
+            "load",
+            &origin.url(),
+            "--rate",
+            "100/s",
+            "-t",
+            "1h",
+            "--json",
+            path(&json),
+            "--save",
+            path(&run),
+            "-q",
+        ])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
         assert!(origin.wait_for_count(20, std::time::Duration::from_secs(60)));
-        let killed = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
+        let killed =
+            std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
         assert!(killed.unwrap().success());
         assert_eq!(child.wait().unwrap().code(), Some(0));
-        let run: serde_json::Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+        let run: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
         assert!(run["totals"]["requests"].as_u64().unwrap() >= 20);
     }
 }
 
 #[test]
 fn endless_and_broken_responses_neither_hang_nor_crash() {
-    for fault in [Fault::EndlessBody, Fault::EndlessHeaders, Fault::HugeHeaders { bytes: 1 << 20 }, Fault::BadChunk] {
+    for fault in [
+        Fault::EndlessBody,
+        Fault::EndlessHeaders,
+        Fault::HugeHeaders { bytes: 1 << 20 },
+        Fault::BadChunk,
+    ] {
         let origin = Origin::start(OriginConfig::new(Behaviour::Fault(fault.clone()))).unwrap();
-        let (code, run) = json_of(&["load", &origin.url(), "-n", "4", "-u", "2", "--timeout", "300ms"]);
+        let (code, run) =
+            json_of(&["load", &origin.url(), "-n", "4", "-u", "2", "--timeout", "300ms"]);
         assert_eq!(code, 1, "{fault:?}");
-        assert_eq!((run["totals"]["requests"].as_u64(), run["totals"]["failures"].as_u64()), (Some(4), Some(4)));
+        assert_eq!(
+            (run["totals"]["requests"].as_u64(), run["totals"]["failures"].as_u64()),
+            (Some(4), Some(4))
+        );
     }
 }
 
@@ -168,7 +227,8 @@ fn endless_and_broken_responses_neither_hang_nor_crash() {
 fn the_target_process_can_be_watched() {
     let origin = origin();
     let pid = std::process::id().to_string();
-    let (_, run) = json_of(&["load", &origin.url(), "--rate", "50/s", "-t", "3s", "--watch-pid", &pid]);
+    let (_, run) =
+        json_of(&["load", &origin.url(), "--rate", "50/s", "-t", "3s", "--watch-pid", &pid]);
     let text = run.to_string();
     assert!(text.contains(&format!("pid {pid} rss")), "{text}");
 }

@@ -61,9 +61,25 @@ fn nginx_is_loaded_with_keep_alive_and_compression() {
     let url = format!("http://127.0.0.1:{}/", nginx.port);
     let folder = tempfile::tempdir().unwrap();
     let scenario = folder.path().join("tide.toml");
-    fs::write(&scenario, "[[task]]\nget = \"/\"\nexpect = { body-contains = \"the tide\" }\n").unwrap();
-    let (_, run) = json_of(&["load", scenario.to_str().unwrap(), "-H", &url, "-u", "5", "-n", "500", "--compressed"]);
-    assert_eq!((&run["totals"]["requests"], &run["totals"]["failures"]), (&500.into(), &0.into()), "{}", run["errors"]);
+    fs::write(&scenario, "[[task]]\nget = \"/\"\nexpect = { body-contains = \"the tide\" }\n")
+        .unwrap();
+    let (_, run) = json_of(&[
+        "load",
+        scenario.to_str().unwrap(),
+        "-H",
+        &url,
+        "-u",
+        "5",
+        "-n",
+        "500",
+        "--compressed",
+    ]);
+    assert_eq!(
+        (&run["totals"]["requests"], &run["totals"]["failures"]),
+        (&500.into(), &0.into()),
+        "{}",
+        run["errors"]
+    );
     // Bodies come compressed: fewer bytes than the page has.
     assert!(run["totals"]["body-bytes"].as_u64().unwrap() < 500 * 1_500);
     let (_, missing) = json_of(&["load", &format!("{url}nothing"), "-n", "10"]);

@@ -27,29 +27,46 @@ fn every_line_is_accounted_for() {
     let plain = folder.path().join("access.log");
     fs::write(&plain, LOG).unwrap();
     let zipped = folder.path().join("access.log.gz");
-    let mut gzip = flate2::write::GzEncoder::new(fs::File::create(&zipped).unwrap(), flate2::Compression::fast());
+    let mut gzip = flate2::write::GzEncoder::new(
+        fs::File::create(&zipped).unwrap(),
+        flate2::Compression::fast(),
+    );
     gzip.write_all(LOG.as_bytes()).unwrap();
     gzip.finish().unwrap();
     for log in [&plain, &zipped] {
         let origin = origin();
-        let (code, run) = json_of(&["load", "--from-log", path(log), "--host", &origin.url(), "--speed", "20"]);
+        let (code, run) =
+            json_of(&["load", "--from-log", path(log), "--host", &origin.url(), "--speed", "20"]);
         assert_eq!(code, 0, "{run}");
         let replay = &run["replay"];
-        assert_eq!((&replay["lines"], &replay["parsed"], &replay["rejected"]), (&5.into(), &4.into(), &1.into()));
+        assert_eq!(
+            (&replay["lines"], &replay["parsed"], &replay["rejected"]),
+            (&5.into(), &4.into(), &1.into())
+        );
         assert_eq!((&replay["sent"], &replay["unsent"]), (&3.into(), &1.into()));
         assert_eq!(run["totals"]["requests"], 3);
         assert_eq!(run["totals"]["unsent"], 1);
         let requests = origin.requests();
-        let mut seen: Vec<(&str, &str)> =
-            requests.iter().map(|request| (request.method.as_str(), request.target.as_str())).collect();
+        let mut seen: Vec<(&str, &str)> = requests
+            .iter()
+            .map(|request| (request.method.as_str(), request.target.as_str()))
+            .collect();
         seen.sort_unstable();
         assert_eq!(seen, [("GET", "/a?x=1"), ("GET", "/user/123"), ("HEAD", "/b")]);
         let head = requests.iter().find(|request| request.method == "HEAD").unwrap();
         assert_eq!(head.header("user-agent"), Some("agent two"));
     }
     let origin = origin();
-    let (_, run) =
-        json_of(&["load", "--from-log", path(&plain), "--host", &origin.url(), "--speed", "20", "--unsafe-methods"]);
+    let (_, run) = json_of(&[
+        "load",
+        "--from-log",
+        path(&plain),
+        "--host",
+        &origin.url(),
+        "--speed",
+        "20",
+        "--unsafe-methods",
+    ]);
     assert_eq!(run["totals"]["requests"], 4);
 }
 
@@ -77,7 +94,8 @@ fn the_real_log_is_replayed_line_by_line() {
     };
     let origin = origin();
     // Four days in about forty seconds.
-    let (code, run) = json_of(&["load", "--from-log", path(&log), "--host", &origin.url(), "--speed", "8000"]);
+    let (code, run) =
+        json_of(&["load", "--from-log", path(&log), "--host", &origin.url(), "--speed", "8000"]);
     assert_eq!(code, 0, "{}", run["verdict"]);
     let number = |value: &serde_json::Value| value.as_u64().unwrap();
     let replay = &run["replay"];

@@ -54,8 +54,12 @@ fn the_scenario_of_the_guide_runs() {
     let (code, run) = json_of(&["load", path(&file), "--host", &origin.url()]);
     assert_eq!(code, 0, "{}", run["errors"]);
     assert_eq!(run["verdict"]["slo"], "met");
-    let names: Vec<&str> =
-        run["tasks"].as_array().unwrap().iter().map(|task| task["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = run["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| task["name"].as_str().unwrap())
+        .collect();
     assert!(names.contains(&"main page"), "{names:?}");
     let mut logins = Vec::new();
     for request in origin.requests() {
@@ -66,7 +70,11 @@ fn the_scenario_of_the_guide_runs() {
             other => panic!("{other}"),
         }
     }
-    assert!(logins[0].starts_with("user=user") && logins[0].contains("&password=pass%20word"), "{}", logins[0]);
+    assert!(
+        logins[0].starts_with("user=user") && logins[0].contains("&password=pass%20word"),
+        "{}",
+        logins[0]
+    );
     let all = logins.len();
     logins.sort();
     logins.dedup();
@@ -80,7 +88,9 @@ fn every_mistake_is_told_at_once_with_its_place() {
     fs::write(&file, "host = \"ftp://x\"\n[[task]]\nget = \"/{{tokn}}\"\nwieght = 2\n[load]\nrun-time = \"soon\"\n").unwrap();
     let ran = tidegate(&["load", path(&file)]);
     assert_eq!(ran.code, 2);
-    for part in ["bad.toml:1:", "bad.toml:3:", "bad.toml:4:", "bad.toml:6:", "weight", "wieght", "soon"] {
+    for part in
+        ["bad.toml:1:", "bad.toml:3:", "bad.toml:4:", "bad.toml:6:", "weight", "wieght", "soon"]
+    {
         assert!(ran.stderr.contains(part), "{part} is not in\n{}", ran.stderr);
     }
 }

@@ -103,9 +103,11 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
 
 fn build() -> Result<PathBuf> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let built = Command::new(cargo).args(["build", "--release", "--quiet", "-p", "tidegate"]).status()?;
+    let built =
+        Command::new(cargo).args(["build", "--release", "--quiet", "-p", "tidegate"]).status()?;
     ensure!(built.success(), "the build failed");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     Ok(target.join("release/tidegate"))
 }
 
@@ -174,7 +176,8 @@ fn timed(command: &str) -> Result<(String, f64, f64)> {
 
 fn run_wrk(url: &str) -> Result<Sample> {
     let (text, cpu_s, _) = timed(&format!("wrk -t1 -c{CONNECTIONS} -d{SECONDS}s {url}"))?;
-    let line = text.lines().find(|line| line.contains("requests in")).context("wrk printed no total")?;
+    let line =
+        text.lines().find(|line| line.contains("requests in")).context("wrk printed no total")?;
     let words: Vec<&str> = line.split_whitespace().collect();
     let requests = words[0].parse()?;
     let wall_s = words[3].trim_end_matches([',', 's']).parse()?;
@@ -182,14 +185,22 @@ fn run_wrk(url: &str) -> Result<Sample> {
 }
 
 fn run_oha(oha: &Path, url: &str) -> Result<Sample> {
-    let command = format!("{} --no-tui --output-format json -c {CONNECTIONS} -z {SECONDS}s {url}", oha.display());
+    let command = format!(
+        "{} --no-tui --output-format json -c {CONNECTIONS} -z {SECONDS}s {url}",
+        oha.display()
+    );
     let (text, cpu_s, wall_s) = timed(&command)?;
     let json: serde_json::Value = serde_json::from_str(&text)?;
     let rate = json["summary"]["requestsPerSec"].as_f64().context("oha printed no rate")?;
     Ok(Sample { requests: rate * wall_s, cpu_s, wall_s })
 }
 
-fn run_tidegate(binary: &Path, url: &str, scenario: Option<&Path>, folder: &Path) -> Result<Sample> {
+fn run_tidegate(
+    binary: &Path,
+    url: &str,
+    scenario: Option<&Path>,
+    folder: &Path,
+) -> Result<Sample> {
     let json = folder.join("run.json");
     let what = match scenario {
         Some(path) => format!("{} -H {url}", path.display()),
@@ -204,7 +215,8 @@ fn run_tidegate(binary: &Path, url: &str, scenario: Option<&Path>, folder: &Path
     let run = read_run(&json)?;
     let totals = &run["totals"];
     ensure!(totals["failures"] == 0, "requests failed: {}", run["errors"]);
-    let number = |key: &str| totals[key].as_f64().with_context(|| format!("no {key} in the result"));
+    let number =
+        |key: &str| totals[key].as_f64().with_context(|| format!("no {key} in the result"));
     Ok(Sample { requests: number("requests")?, cpu_s, wall_s: number("duration-s")? })
 }
 
@@ -246,7 +258,11 @@ fn idle_memory(binary: &Path, url: &str, folder: &Path) -> Result<Memory> {
             std::thread::sleep(Duration::from_millis(200));
         }
         let run = read_run(&json)?;
-        ensure!(run["totals"]["requests"] == users, "not every user sent its request: {}", run["totals"]["requests"]);
+        ensure!(
+            run["totals"]["requests"] == users,
+            "not every user sent its request: {}",
+            run["totals"]["requests"]
+        );
         Ok((peak, idle))
     };
     let (base_kb, _) = measure(1)?;
@@ -263,20 +279,42 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn page(wrk: &[Sample], one: &[Sample], journey: &[Sample], oha: &[Sample], memory: &Memory) -> String {
-    let us = |samples: &[Sample]| median(samples.iter().map(|sample| sample.us_per_request()).collect());
+fn page(
+    wrk: &[Sample],
+    one: &[Sample],
+    journey: &[Sample],
+    oha: &[Sample],
+    memory: &Memory,
+) -> String {
+    let us =
+        |samples: &[Sample]| median(samples.iter().map(|sample| sample.us_per_request()).collect());
     let per_s = |samples: &[Sample]| median(samples.iter().map(|sample| sample.per_s()).collect());
     let wrk_us = us(wrk);
     let mut page = String::from(
         "# Benchmarks\n\nWritten by `cargo xtask bench load`. Figures are medians over paired rounds; the ratio is requests\n\
          per CPU second relative to wrk's, so above 1.00 is better than wrk.\n\n## Load generator\n\n",
     );
-    let _ = writeln!(page, "Machine: {}, {} cores. Target: nginx, one worker on core 1, `return 200` with {} bytes, loopback.", cpu_model(), cores(), BODY.len());
-    let _ = writeln!(page, "Generators: one thread on core 0, {CONNECTIONS} keep-alive connections, {ROUNDS} rounds of {SECONDS} s each.\n");
+    let _ = writeln!(
+        page,
+        "Machine: {}, {} cores. Target: nginx, one worker on core 1, `return 200` with {} bytes, loopback.",
+        cpu_model(),
+        cores(),
+        BODY.len()
+    );
+    let _ = writeln!(
+        page,
+        "Generators: one thread on core 0, {CONNECTIONS} keep-alive connections, {ROUNDS} rounds of {SECONDS} s each.\n"
+    );
     page.push_str("| generator | CPU µs per request | requests/s | requests per CPU second, relative to wrk | target |\n|---|---|---|---|---|\n");
     let mut row = |name: &str, samples: &[Sample], target: &str| {
         if !samples.is_empty() {
-            let _ = writeln!(page, "| {name} | {:.2} | {:.0} | {:.2} | {target} |", us(samples), per_s(samples), wrk_us / us(samples));
+            let _ = writeln!(
+                page,
+                "| {name} | {:.2} | {:.0} | {:.2} | {target} |",
+                us(samples),
+                per_s(samples),
+                wrk_us / us(samples)
+            );
         }
     };
     row("wrk 4.1, one URL", wrk, "");
@@ -288,14 +326,23 @@ fn page(wrk: &[Sample], one: &[Sample], journey: &[Sample], oha: &[Sample], memo
     }
     let per_user = |kb: f64| (kb - memory.base_kb).max(0.0) / f64::from(memory.users);
     let _ = writeln!(page, "\n## Memory of connected users\n");
-    let _ = writeln!(page, "{} users, each with its own connection, one request and then a wait; resident memory above that of one user.\n", memory.users);
+    let _ = writeln!(
+        page,
+        "{} users, each with its own connection, one request and then a wait; resident memory above that of one user.\n",
+        memory.users
+    );
     page.push_str("| | KB per user | target |\n|---|---|---|\n");
-    let _ = writeln!(page, "| peak (while they connect) | {:.1} | ≤ 20 |", per_user(memory.peak_kb));
+    let _ =
+        writeln!(page, "| peak (while they connect) | {:.1} | ≤ 20 |", per_user(memory.peak_kb));
     let _ = writeln!(page, "| idle | {:.1} | ≤ 20 |", per_user(memory.idle_kb));
     page.push_str(
         "\n## Commands\n\n```sh\ncargo xtask bench load\n# which runs, pinned with taskset:\n",
     );
-    let _ = writeln!(page, "wrk -t1 -c{CONNECTIONS} -d{SECONDS}s URL\ntidegate load URL -u {CONNECTIONS} -t {SECONDS}s --workers 1 --quiet --json run.json\ntidegate load journey.toml -H URL -u {CONNECTIONS} -t {SECONDS}s --workers 1 --quiet --json run.json\ntidegate load URL --quiet --wait 1h -t 12s -s 0s -u {} -r 4000/s --json idle.json\n```", memory.users);
+    let _ = writeln!(
+        page,
+        "wrk -t1 -c{CONNECTIONS} -d{SECONDS}s URL\ntidegate load URL -u {CONNECTIONS} -t {SECONDS}s --workers 1 --quiet --json run.json\ntidegate load journey.toml -H URL -u {CONNECTIONS} -t {SECONDS}s --workers 1 --quiet --json run.json\ntidegate load URL --quiet --wait 1h -t 12s -s 0s -u {} -r 4000/s --json idle.json\n```",
+        memory.users
+    );
     page.push_str("\nThe journey:\n\n```toml");
     page.push_str(JOURNEY);
     page.push_str("```\n\nCPU time is that of the whole process (user and system) as bash's `time` reports it, start-up and report\nincluded. Most of it is the kernel's: one `write` and one `read` per request, and a share of an `epoll_wait`.\nwrk pays two `epoll_ctl` calls per request on top; tidegate pays for its clocks and three histograms.\n");
