@@ -11,6 +11,7 @@ use crate::engine::Request;
 use crate::findings::findings;
 use crate::health::{TcpCounters, process_cpu, raise_descriptor_limit};
 use crate::judge::{Evidence, judge};
+use crate::message::Interval;
 use crate::params::{LoadParams, Model};
 use crate::recorder::Recorder;
 use crate::results::{
@@ -19,7 +20,7 @@ use crate::results::{
 };
 use crate::slo::evaluate;
 use crate::watch::Watcher;
-use crate::worker::{Interval, TICK};
+use crate::worker::TICK;
 
 /// Collects one run.
 pub(crate) struct Collector<'a> {

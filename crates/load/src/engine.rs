@@ -15,9 +15,11 @@ use tokio::time::Instant;
 
 use crate::collect::Collector;
 use crate::data::{DataRows, DataSource};
+use crate::message::{BurstCount, Command, Event};
 use crate::net::connect::Connector;
 use crate::net::tls::{self, TlsSetupError};
 use crate::params::{Burst, LoadParams, Model, WORKERS_MAX};
+use crate::plan::{Plan, PreparedScenario};
 use crate::quota::Quota;
 use crate::recorder::Recorder;
 use crate::request::Prepared;
@@ -27,9 +29,7 @@ use crate::scenario::{Scenario, Step};
 use crate::schedule::Schedule;
 use crate::template::RenderContext;
 use crate::watch::Watcher;
-use crate::worker::{
-    BurstCount, Command, Event, Plan, PreparedScenario, TICK, Worker, WorkerSetup,
-};
+use crate::worker::{TICK, Worker, WorkerSetup};
 
 /// Commands that a worker has not obeyed yet.
 const COMMANDS_MAX: usize = 64;

@@ -410,7 +410,7 @@ fn render_value(
             );
         }
         Value::Random { low, high } => {
-            append(out, format_args!("{}", ctx.rng.random_range(*low..=*high)))
+            append(out, format_args!("{}", ctx.rng.random_range(*low..=*high)));
         }
         Value::RandomString(len) => {
             out.extend((0..*len).map(|_| ALPHABET[ctx.rng.random_range(0..ALPHABET.len())]));
@@ -418,7 +418,7 @@ fn render_value(
         Value::Now => write_escaped(&jiff::Timestamp::now().to_string(), escape, out),
         Value::NowSeconds => append(out, format_args!("{}", jiff::Timestamp::now().as_second())),
         Value::NowMillis => {
-            append(out, format_args!("{}", jiff::Timestamp::now().as_millisecond()))
+            append(out, format_args!("{}", jiff::Timestamp::now().as_millisecond()));
         }
         Value::Today => {
             let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);

@@ -11,6 +11,7 @@ use crate::client::{Client, Fetch, Traffic, step_timeouts};
 use crate::data::{DataRows, Exhausted};
 use crate::failure::{Failure, FailureKind};
 use crate::net::decode::decode;
+use crate::plan::{Arrival, StepRef};
 use crate::recorder::Sample;
 use crate::replay::ReplayRequest;
 use crate::request::{Ask, Prepared, Target};
@@ -18,7 +19,7 @@ use crate::rng::{UserRng, user_rng};
 use crate::scenario::{Body, Step};
 use crate::template::RenderContext;
 use crate::timer::Woken;
-use crate::worker::{Arrival, StepRef, Worker};
+use crate::worker::Worker;
 
 /// How long a user of a closed model waits after it found no connection: a person would not try a
 /// thousand times a second either.
@@ -69,7 +70,7 @@ impl User {
     }
 
     async fn closed_loop(&mut self, worker: &Worker, spawned: Duration) -> Result<(), Leave> {
-        let mut intended = self.run_steps(StepRef::start_steps(worker), spawned).await?;
+        let mut intended = self.run_steps(StepRef::start_steps(worker.plan()), spawned).await?;
         loop {
             if worker.is_over(self.id) {
                 return Err(Leave::Over);
@@ -106,7 +107,7 @@ impl User {
 
     async fn open_loop(&mut self, worker: &Rc<Worker>) -> Result<(), Leave> {
         let spawned = worker.now();
-        self.run_steps(StepRef::start_steps(worker), spawned).await?;
+        self.run_steps(StepRef::start_steps(worker.plan()), spawned).await?;
         while let Some(arrival) = worker.next_arrival().await {
             match arrival {
                 Arrival { intended, request: Some(request) } => {
@@ -129,7 +130,7 @@ impl User {
         }
         let now = worker.now();
         // They are a user's good-bye: that it is leaving anyway says nothing new.
-        let _ = self.run_steps(StepRef::stop_steps(worker), now).await;
+        let _ = self.run_steps(StepRef::stop_steps(worker.plan()), now).await;
         self.client.close(worker);
         worker.user_left();
     }
@@ -148,7 +149,7 @@ impl User {
         for &source in worker.task_sources(task) {
             self.rows.draw(source, &mut self.rng).map_err(Leave::Exhausted)?;
         }
-        self.run_steps(StepRef::task_steps(&worker, task), intended).await
+        self.run_steps(StepRef::task_steps(worker.plan(), task), intended).await
     }
 
     /// Runs steps one after the other until one fails. Each is due when the one before ended.

@@ -14,9 +14,11 @@ use tokio::time::Instant;
 
 use crate::data::Exhausted;
 use crate::health::thread_times;
+use crate::message::{BurstCount, Command, Event, Interval};
 use crate::net::buffer::BufferPool;
 use crate::net::connect::Connector;
-use crate::params::{HttpParams, LoadParams, Model};
+use crate::params::{HttpParams, Model};
+use crate::plan::{Arrival, Plan, StepRef};
 use crate::quota::Quota;
 use crate::recorder::{Recorder, micros};
 use crate::replay::ReplayRequest;
@@ -31,120 +33,6 @@ use crate::user::User;
 const SPAWN_INTERVAL: Duration = Duration::from_millis(20);
 /// How often counters are handed over, when nobody says otherwise.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
-
-/// Everything that is the same for all workers of a run.
-pub(crate) struct Plan {
-    pub(crate) params: LoadParams,
-    pub(crate) http: Arc<HttpParams>,
-    pub(crate) prepared: PreparedScenario,
-    /// Give up an arrival that could not be sent for this long: its sender would have timed out.
-    pub(crate) give_up: Duration,
-    /// How often counters are handed over.
-    pub(crate) tick: Duration,
-}
-
-/// The prepared form of every step, in the shape of the scenario.
-pub(crate) struct PreparedScenario {
-    pub(crate) tasks: Vec<Vec<Prepared>>,
-    pub(crate) start: Vec<Prepared>,
-    pub(crate) stop: Vec<Prepared>,
-    /// Running sums of the task weights.
-    pub(crate) weights: Vec<u64>,
-    /// Data sources that each task draws from.
-    pub(crate) sources: Vec<Vec<usize>>,
-}
-
-/// Where a step stands in the scenario.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum StepRef {
-    Start(usize),
-    Stop(usize),
-    Task(usize, usize),
-}
-
-impl StepRef {
-    pub(crate) fn start_steps(worker: &Worker) -> impl Iterator<Item = StepRef> + use<> {
-        (0..worker.plan.prepared.start.len()).map(StepRef::Start)
-    }
-
-    pub(crate) fn stop_steps(worker: &Worker) -> impl Iterator<Item = StepRef> + use<> {
-        (0..worker.plan.prepared.stop.len()).map(StepRef::Stop)
-    }
-
-    pub(crate) fn task_steps(
-        worker: &Worker,
-        task: usize,
-    ) -> impl Iterator<Item = StepRef> + use<> {
-        (0..worker.plan.prepared.tasks[task].len()).map(move |step| StepRef::Task(task, step))
-    }
-}
-
-/// An arrival that a user is to serve.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrival {
-    /// When it was due, as an offset since the start of the run.
-    pub(crate) intended: Duration,
-    /// Which request of a recording it is.
-    pub(crate) request: Option<u32>,
-}
-
-/// What a worker is told while it runs.
-#[derive(Debug, Clone)]
-pub(crate) enum Command {
-    Pause,
-    Resume,
-    /// Take no new work; finish what is under way.
-    Stop,
-    /// Drop what is under way.
-    Abort,
-    /// So many users of all workers together from now on.
-    Users(u32),
-    /// So many arrivals per second of all workers together from now on.
-    Rate(Curve),
-    /// Send so many requests at once.
-    Burst(usize),
-    /// No further bursts.
-    NoMoreBursts,
-}
-
-/// What a worker tells.
-pub(crate) enum Event {
-    Interval(Interval),
-    BurstDone(BurstCount),
-    Done(Interval),
-    /// Asked for from outside.
-    Control(crate::engine::Request),
-}
-
-/// One worker's counts of a tick.
-pub(crate) struct Interval {
-    pub(crate) worker: usize,
-    /// Number of the tick that ended, from 1.
-    pub(crate) tick: u64,
-    pub(crate) recorder: Box<Recorder>,
-    pub(crate) users: u64,
-    pub(crate) in_flight: u64,
-    pub(crate) connections_max: u64,
-    /// CPU time of the thread so far, and the time it waited for a CPU, where that is known.
-    pub(crate) cpu: Duration,
-    pub(crate) starved: Option<Duration>,
-    /// When the last request so far ended.
-    pub(crate) last_end: Duration,
-    /// How long the run has been paused so far.
-    pub(crate) paused: Duration,
-    /// Data that ran out.
-    pub(crate) exhausted: Option<Exhausted>,
-}
-
-/// One worker's share of a burst.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct BurstCount {
-    pub(crate) left: usize,
-    pub(crate) ended: Duration,
-    pub(crate) requests: u64,
-    pub(crate) failures: u64,
-    pub(crate) rate_limited: u64,
-}
 
 /// A place for a user of a closed model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,6 +128,10 @@ impl Worker {
     }
 
     // === what users ask ===
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
 
     pub(crate) fn http(&self) -> &HttpParams {
         &self.plan.http

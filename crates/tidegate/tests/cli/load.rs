@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use testkit::origin::{Behaviour, Fault, Origin, OriginConfig, Refused, Response};
 
-use crate::command::{command, json_of, path, ran, tidegate};
+use crate::command::{command, json_of, path, ran, tidegate, went_well};
 
 fn origin() -> Origin {
     Origin::start(OriginConfig::new(Behaviour::ok("ok"))).unwrap()
@@ -35,10 +35,10 @@ fn the_json_has_the_shape_that_was_promised() {
         "--slo",
         "p95<5s,failures<1%",
     ]);
-    assert_eq!(code, 0);
+    assert!(went_well(code), "{code}");
     assert_eq!(run["schema"], "tidegate.run/1");
     assert_eq!(run["verdict"]["slo"], "met");
-    assert_eq!(run["verdict"]["valid"], true);
+    assert_eq!(run["verdict"]["valid"], code == 0);
     assert!(run["verdict"]["bound-by"].is_string());
     assert_eq!(run["totals"]["requests"], 200);
     assert_eq!(run["totals"]["duration-s"], 2.0);
@@ -113,7 +113,7 @@ fn csv_files_have_locusts_names_and_columns() {
         path(&prefix),
         "-q",
     ]);
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(went_well(ran.code), "{}", ran.stderr);
     let text = |suffix: &str| fs::read_to_string(format!("{}{suffix}", path(&prefix))).unwrap();
     assert!(text("_stats.csv").starts_with(
         "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Min Response Time,\
@@ -197,7 +197,7 @@ fn a_signal_still_leaves_a_result() {
         let killed =
             std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
         assert!(killed.unwrap().success());
-        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert!(went_well(child.wait().unwrap().code().unwrap()));
         let run: serde_json::Value =
             serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
         assert!(run["totals"]["requests"].as_u64().unwrap() >= 20);
@@ -215,7 +215,8 @@ fn endless_and_broken_responses_neither_hang_nor_crash() {
         let origin = Origin::start(OriginConfig::new(Behaviour::Fault(fault.clone()))).unwrap();
         let (code, run) =
             json_of(&["load", &origin.url(), "-n", "4", "-u", "2", "--timeout", "300ms"]);
-        assert_eq!(code, 1, "{fault:?}");
+        // Every request failed; taking in an endless body may also keep the generator too busy.
+        assert!(matches!(code, 1 | 4), "{fault:?}: {code}");
         assert_eq!(
             (run["totals"]["requests"].as_u64(), run["totals"]["failures"].as_u64()),
             (Some(4), Some(4))
