@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use hdrhistogram::Histogram;
-
-use crate::hdr_codec::{self, DecodeError, SIGNIFICANT_DIGITS};
+use crate::buckets::Buckets;
+use crate::hdr_codec::{self, DecodeError};
 use crate::quantile::{quantile_interval_ranks, rank};
 
 /// Longest latency that is told apart: one hour. Longer ones count as one hour.
@@ -16,11 +15,13 @@ pub const MAX_US: u64 = 3_600_000_000;
 /// at most 0.1 % + 1 µs, upwards. Count, sum, sum of squares, minimum and maximum are kept beside
 /// the buckets and are exact.
 ///
-/// Memory grows with the largest value recorded, from 16 KB to at most about 190 KB, and never
-/// with the number of values. Recording allocates only when a value is larger than any before.
+/// Memory is at most 1 KB up to 64 distinct values; beyond, it grows with the largest value
+/// recorded, from 16 KB to at most about 190 KB, and never with the number of values. Recording
+/// allocates only when it outgrows what it had, which [`clear`](Self::clear) keeps.
 #[derive(Clone)]
 pub struct LatencyHistogram {
-    buckets: Histogram<u64>,
+    buckets: Buckets,
+    count: u64,
     sum_us: u128,
     sum_squares: u128,
     min_us: u64,
@@ -31,9 +32,8 @@ impl LatencyHistogram {
     /// An empty histogram.
     #[must_use]
     pub fn new() -> Self {
-        let buckets =
-            Histogram::new(SIGNIFICANT_DIGITS).expect("3 digits are within the library's 0..=5");
-        Self { buckets, sum_us: 0, sum_squares: 0, min_us: u64::MAX, max_us: 0 }
+        let buckets = Buckets::new();
+        Self { buckets, count: 0, sum_us: 0, sum_squares: 0, min_us: u64::MAX, max_us: 0 }
     }
 
     /// Records one latency in µs.
@@ -47,9 +47,10 @@ impl LatencyHistogram {
     pub fn record_n(&mut self, us: u64, n: u64) {
         let us = us.min(MAX_US);
         // Fails only where `usize` cannot index 24,000 buckets; then nothing is recorded.
-        if n == 0 || self.buckets.record_n(us, n).is_err() {
+        if n == 0 || !self.buckets.record(us, n) {
             return;
         }
+        self.count += n;
         self.sum_us += u128::from(us) * u128::from(n);
         self.sum_squares += u128::from(us * us) * u128::from(n);
         self.min_us = self.min_us.min(us);
@@ -59,9 +60,10 @@ impl LatencyHistogram {
     /// Adds all values of `other`; the result is as if both had been recorded into one histogram.
     pub fn merge(&mut self, other: &Self) {
         // Fails as in `record_n`.
-        if self.buckets.add(&other.buckets).is_err() {
+        if !self.buckets.add(&other.buckets) {
             return;
         }
+        self.count += other.count;
         self.sum_us += other.sum_us;
         self.sum_squares += other.sum_squares;
         self.min_us = self.min_us.min(other.min_us);
@@ -71,13 +73,14 @@ impl LatencyHistogram {
     /// Forgets all values but keeps the memory, so that recording stays free of allocation.
     pub fn clear(&mut self) {
         self.buckets.reset();
+        self.count = 0;
         (self.sum_us, self.sum_squares, self.min_us, self.max_us) = (0, 0, u64::MAX, 0);
     }
 
     /// Number of values.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.buckets.len()
+        self.count
     }
 
     /// True when nothing has been recorded.
@@ -157,7 +160,7 @@ impl LatencyHistogram {
     fn value_at_rank(&self, rank: u64) -> u64 {
         // The library rounds up; the middle of the step below the rank is safe from rounding error.
         let middle = (rank as f64 - 0.5) / self.count() as f64;
-        self.buckets.value_at_quantile(middle).clamp(self.min_us, self.max_us)
+        self.buckets.read().value_at_quantile(middle).clamp(self.min_us, self.max_us)
     }
 
     /// Number of values above `us`. Values in the same HDR bucket as `us` count as not above, so
@@ -169,7 +172,7 @@ impl LatencyHistogram {
         } else if us < self.min_us {
             self.count()
         } else {
-            self.count() - self.buckets.count_between(0, us)
+            self.count() - self.buckets.read().count_between(0, us)
         }
     }
 
@@ -186,16 +189,20 @@ impl LatencyHistogram {
     /// The non-empty buckets in rising order as (value in µs, count). The value is the highest of
     /// its bucket, clamped to the exact minimum and maximum, as in [`quantile_us`](Self::quantile_us).
     pub fn iter_buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.buckets.iter_recorded().map(|bucket| {
-            (bucket.value_iterated_to().clamp(self.min_us, self.max_us), bucket.count_at_value())
-        })
+        let recorded: Vec<(u64, u64)> = self
+            .buckets
+            .read()
+            .iter_recorded()
+            .map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
+            .collect();
+        recorded.into_iter().map(|(us, n)| (us.clamp(self.min_us, self.max_us), n))
     }
 
     /// HdrHistogram's "V2 deflate" format in base64, readable by the HDR tools of any language.
     /// It carries the buckets but neither the exact sums nor the exact extremes.
     #[must_use]
     pub fn encode(&self) -> String {
-        hdr_codec::encode(&self.buckets)
+        hdr_codec::encode(&self.buckets.read())
     }
 
     /// Reads the "V2 deflate" base64 form of a histogram with 3 significant digits and lowest
@@ -213,13 +220,16 @@ impl LatencyHistogram {
     /// or count. No input makes it panic.
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
         let mut histogram = Self::new();
+        let equivalents = histogram.buckets.read().into_owned();
         for (lowest, count) in hdr_codec::decode(text)? {
-            histogram.record_n(histogram.buckets.median_equivalent(lowest), count);
+            histogram.record_n(equivalents.median_equivalent(lowest), count);
         }
         if !histogram.is_empty() {
-            let buckets = &histogram.buckets;
-            histogram.min_us = buckets.lowest_equivalent(histogram.min_us);
-            histogram.max_us = buckets.highest_equivalent(histogram.max_us).min(MAX_US);
+            let buckets = histogram.buckets.read();
+            let min_us = buckets.lowest_equivalent(histogram.min_us);
+            let max_us = buckets.highest_equivalent(histogram.max_us).min(MAX_US);
+            drop(buckets);
+            (histogram.min_us, histogram.max_us) = (min_us, max_us);
         }
         Ok(histogram)
     }

@@ -16,6 +16,8 @@ pub mod queueing;
 pub mod trend;
 pub mod usl;
 
+mod buckets;
+
 pub use goodness::{ChiSquare, KolmogorovSmirnov};
 pub use hdr_codec::DecodeError;
 pub use interval::Interval;
