@@ -46,7 +46,6 @@ pub(crate) struct Collector<'a> {
     open_since: Duration,
     series: Vec<SeriesPoint>,
     pub(crate) bursts: Vec<BurstResult>,
-    users_max: u64,
     paused: bool,
     interrupted: bool,
     abort: bool,
@@ -57,6 +56,7 @@ pub(crate) struct Collector<'a> {
 #[derive(Debug, Clone, Default)]
 struct WorkerState {
     users: u64,
+    users_max: u64,
     in_flight: u64,
     connections_max: u64,
     cpu: Duration,
@@ -70,6 +70,7 @@ struct WorkerState {
 impl WorkerState {
     fn update(&mut self, interval: &Interval) {
         self.users = interval.users;
+        self.users_max = interval.users_max;
         self.in_flight = interval.in_flight;
         self.connections_max = interval.connections_max;
         self.cpu_before = self.cpu;
@@ -112,7 +113,6 @@ impl<'a> Collector<'a> {
             open_since: Duration::ZERO,
             series: Vec::new(),
             bursts: Vec::new(),
-            users_max: 0,
             paused: false,
             interrupted: false,
             abort: false,
@@ -214,7 +214,6 @@ impl<'a> Collector<'a> {
         self.open_offered += self.interval.offered;
         let watched = self.watcher.as_mut().map_or_else(Vec::new, Watcher::sample);
         let point = self.point(&all, self.interval.offered, at, length, watched);
-        self.users_max = self.users_max.max(point.users);
         let errors = self.so_far.errors.sorted();
         observer(&Tick {
             at,
@@ -358,7 +357,7 @@ impl<'a> Collector<'a> {
             ),
             started_unix_ms: self.started_unix_ms,
             duration,
-            users_max: self.users_max,
+            users_max: self.latest.iter().map(|worker| worker.users_max).sum(),
             totals: self.totals,
             tasks,
             endpoints,

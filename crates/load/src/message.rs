@@ -42,6 +42,8 @@ pub(crate) struct Interval {
     pub(crate) tick: u64,
     pub(crate) recorder: Box<Recorder>,
     pub(crate) users: u64,
+    /// Most users that were alive at once so far.
+    pub(crate) users_max: u64,
     pub(crate) in_flight: u64,
     pub(crate) connections_max: u64,
     /// CPU time of the thread so far, and the time it waited for a CPU, where that is known.

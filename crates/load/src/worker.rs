@@ -61,6 +61,7 @@ pub(crate) struct Worker {
     users: RefCell<JoinSet<()>>,
     seats: RefCell<Vec<Seat>>,
     alive: Cell<u64>,
+    alive_max: Cell<u64>,
     /// Users that this worker should have (closed), or may have (open).
     target: Cell<u64>,
     schedule: RefCell<Schedule>,
@@ -111,6 +112,7 @@ impl Worker {
             users: RefCell::default(),
             seats: RefCell::default(),
             alive: Cell::new(0),
+            alive_max: Cell::new(0),
             target: Cell::new(0),
             schedule: RefCell::new(setup.schedule),
             turn: Semaphore::new(1),
@@ -339,15 +341,20 @@ impl Worker {
         }
     }
 
+    fn user_came(&self) {
+        self.alive.set(self.alive.get() + 1);
+        self.alive_max.set(self.alive_max.get().max(self.alive.get()));
+    }
+
     fn spawn_open_user(self: &Rc<Self>) {
         let id = self.alive.get() * self.workers() + self.index as u64;
-        self.alive.set(self.alive.get() + 1);
+        self.user_came();
         self.users.borrow_mut().spawn_local(User::new(Rc::clone(self), id).open());
     }
 
     fn spawn_closed_user(self: &Rc<Self>, seat: usize) {
         let id = seat as u64 * self.workers() + self.index as u64;
-        self.alive.set(self.alive.get() + 1);
+        self.user_came();
         let worker = Rc::clone(self);
         let user = User::new(Rc::clone(self), id);
         let spawned = self.now();
@@ -561,6 +568,7 @@ impl Worker {
             tick,
             recorder: std::mem::replace(&mut *self.recorder.borrow_mut(), fresh),
             users: self.alive.get(),
+            users_max: self.alive_max.get(),
             in_flight: self.in_flight.get(),
             connections_max: self.connections_max.get(),
             cpu,

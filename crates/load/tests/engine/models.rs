@@ -78,6 +78,7 @@ fn bursts_start_together_and_are_reported_one_by_one() {
     let requests: Vec<(u64, u64)> =
         result.bursts.iter().map(|burst| (burst.requests, burst.successes)).collect();
     assert_eq!(requests, [(30, 30); 3]);
+    assert_eq!(result.users_max, 30);
     for pair in result.bursts.windows(2) {
         assert!(pair[1].at >= pair[0].at + pair[0].duration + pause.0);
     }
