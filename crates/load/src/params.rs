@@ -1,4 +1,4 @@
-//! Validated input of the engine: what [`crate::run`] needs to know.
+//! Validated input of the engine: what [`crate::Run`] needs to know.
 
 use std::path::PathBuf;
 use std::sync::Arc;
