@@ -3,26 +3,13 @@
 use std::collections::BTreeSet;
 
 use load::scenario::{Check, Save, SaveFrom, StatusRange};
+use load::template::BUILTINS;
 use regex::bytes::Regex;
 use toml::de::DeValue;
 
 use crate::compile::{Compiler, header_name, static_json};
 use crate::errors::{Code, Problem};
 use crate::read::{Node, Text};
-
-/// Names that placeholders already have.
-const BUILTINS: [&str; 10] = [
-    "uuid",
-    "now",
-    "now-s",
-    "now-ms",
-    "today",
-    "user-id",
-    "iteration",
-    "random",
-    "random-string",
-    "choose",
-];
 
 /// Reads `expect`. Cheap checks come first: status, headers, time, then the body.
 pub(crate) fn read(node: &Node<'_>, compiler: &Compiler<'_>) -> Option<Vec<Check>> {

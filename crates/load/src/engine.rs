@@ -243,6 +243,11 @@ impl Run {
                 Event::Done(interval) => {
                     done[interval.worker] = true;
                     collector.take_last(interval);
+                    if bursts.is_some() {
+                        // A burst takes all workers: when one is through, none will follow.
+                        bursts = None;
+                        command(&workers, &Command::NoMoreBursts);
+                    }
                 }
                 Event::BurstDone(count) => {
                     if let Some(bursts) = &mut bursts {

@@ -19,6 +19,20 @@ use rand::RngExt;
 use crate::data::{DataColumn, DataRows};
 use crate::rng::UserRng;
 
+/// Names of placeholders that every scenario has.
+pub const BUILTINS: [&str; 10] = [
+    "uuid",
+    "now",
+    "now-s",
+    "now-ms",
+    "today",
+    "user-id",
+    "iteration",
+    "random",
+    "random-string",
+    "choose",
+];
+
 /// Longest text that `{{random-string N}}` makes.
 pub const RANDOM_STRING_MAX: usize = 4096;
 
@@ -320,18 +334,6 @@ fn lookup(name: &str, symbols: &Symbols) -> Result<Value, (String, Option<String
     if let Some(slot) = symbols.saved.iter().position(|known| known == name) {
         return Ok(Value::Saved { slot, name: name.to_owned() });
     }
-    const BUILTINS: [&str; 10] = [
-        "uuid",
-        "now",
-        "now-s",
-        "now-ms",
-        "today",
-        "user-id",
-        "iteration",
-        "random",
-        "random-string",
-        "choose",
-    ];
     let columns: Vec<String> = symbols
         .data
         .iter()

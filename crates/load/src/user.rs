@@ -111,11 +111,20 @@ impl User {
         while let Some(arrival) = worker.next_arrival().await {
             match arrival {
                 Arrival { intended, request: Some(request) } => {
+                    if !worker.take_quota() {
+                        return Err(Leave::Over);
+                    }
                     self.run_replayed(request as usize, intended).await;
                 }
                 Arrival { intended, request: None } => {
                     let task = self.pick_task();
-                    self.run_task(task, intended).await?;
+                    if let Err(leave) = self.run_task(task, intended).await {
+                        if let Leave::Exhausted(_) = leave {
+                            worker.unserved(task, intended);
+                        }
+                        worker.arrival_done();
+                        return Err(leave);
+                    }
                 }
             }
             worker.arrival_done();

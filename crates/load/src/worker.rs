@@ -218,7 +218,7 @@ impl Worker {
         self.exhausted.borrow_mut().get_or_insert_with(|| exhausted.clone());
     }
 
-    /// A user has left; `seat` is its number in a closed model.
+    /// A user has left.
     pub(crate) fn user_left(&self) {
         self.alive.set(self.alive.get() - 1);
         self.user_left.notify_one();
@@ -231,8 +231,10 @@ impl Worker {
         let turn = self.turn.acquire().await;
         let arrival = self.wait_for_arrival().await;
         self.idle.set(self.idle.get() - 1);
-        if arrival.is_some() && self.idle.get() == 0 && self.alive.get() < self.target.get() {
-            // Somebody must be there for the arrival after this one.
+        let wanted = self.idle.get() == 0 && self.alive.get() < self.target.get();
+        if arrival.is_some() && wanted && self.exhausted.borrow().is_none() {
+            // Somebody must be there for the arrival after this one. Once data has run out, a new
+            // user would have to leave as well.
             self.spawn_open_user();
         }
         drop(turn);
@@ -265,9 +267,6 @@ impl Worker {
                 self.give_up_arrival(now - due);
                 continue;
             }
-            if !self.take_quota() {
-                return None;
-            }
             self.recorder.borrow_mut().offered += 1;
             return Some(Arrival { intended: due, request: self.schedule.borrow_mut().take() });
         }
@@ -281,13 +280,22 @@ impl Worker {
                 let weights = self.task_weights();
                 let drawn =
                     self.rng.borrow_mut().random_range(0..weights.last().copied().unwrap_or(1));
-                let task = &self.scenario().tasks[weights.partition_point(|&sum| sum <= drawn)];
-                task.steps.first().map_or(0, |step| step.endpoint)
+                self.first_endpoint(weights.partition_point(|&sum| sum <= drawn))
             }
         };
         let mut recorder = self.recorder.borrow_mut();
         recorder.offered += 1;
         recorder.unsent(endpoint, waited);
+    }
+
+    /// An arrival was taken that nobody can serve.
+    pub(crate) fn unserved(&self, task: usize, intended: Duration) {
+        let waited = self.now().saturating_sub(intended);
+        self.recorder.borrow_mut().unsent(self.first_endpoint(task), waited);
+    }
+
+    fn first_endpoint(&self, task: usize) -> usize {
+        self.scenario().tasks[task].steps.first().map_or(0, |step| step.endpoint)
     }
 
     /// An arrival has been served.
@@ -443,7 +451,9 @@ impl Worker {
             if users.as_ref().is_some_and(|curve| self.schedule_now() < curve.end()) {
                 wake = wake.min(now + SPAWN_INTERVAL);
             }
-            let ends_at = end.map(|end| end + self.paused_for.get()).filter(|_| !over);
+            // In a pause the end is not known, and moves on.
+            let ends_at =
+                end.map(|end| end + self.paused_for.get()).filter(|_| !over && !self.is_paused());
             wake = ends_at.into_iter().chain(stop_by).fold(wake, Duration::min);
             tokio::select! {
                 _ = self.timer.sleep_until(self.start + wake) => {}
@@ -481,7 +491,8 @@ impl Worker {
         }
         match users {
             _ if self.stopping.get() => true,
-            None => self.schedule.borrow().due() == Due::Never,
+            // Users of an open model leave when no arrival will come, or their data has run out.
+            None => true,
             Some(curve) => {
                 self.schedule_now() >= curve.end()
                     && self.seats.borrow().iter().all(|seat| *seat == Seat::Closed)

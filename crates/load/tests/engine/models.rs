@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use load::data::{DataSource, Per, Pick};
 use load::params::{Burst, Model, Stop};
 use load::replay::ReplayBuilder;
 use load::scenario::Scenario;
@@ -47,6 +48,43 @@ fn an_open_model_sends_every_arrival_or_says_that_it_did_not() {
     assert_eq!(origin.in_flight_max(), 2);
     assert_eq!(result.verdict.bound_by, BoundBy::Target);
     assert!(result.verdict.valid);
+}
+
+#[test]
+fn a_number_of_requests_ends_open_and_burst_runs_too() {
+    let origin = slow(5);
+    let mut params = open(&origin.url(), 500.0, 20, Duration::from_secs(60));
+    params.stop.requests = Some(100);
+    assert_eq!(run(params).totals.requests, 100);
+    assert_eq!(origin.count(), 100);
+    let mut params = closed(&origin.url(), one("/"), 1, 33);
+    let pause = (Duration::from_millis(10), Duration::from_millis(20));
+    params.model = Model::Burst(Burst { size: 10, cycles: 1_000, pause });
+    assert_eq!(run(params).totals.requests, 33);
+}
+
+#[test]
+fn arrivals_without_data_are_unsent_and_end_the_run() {
+    let origin = slow(0);
+    let symbols =
+        Symbols { data: vec![("d".to_owned(), vec!["x".to_owned()])], ..Symbols::default() };
+    let with_data = || {
+        let mut scenario = scenario(vec![(1, vec![get(0, "/{{d.x}}", &symbols)])]);
+        let rows = (0..5).map(|row| vec![row.to_string()]).collect();
+        let columns = vec!["x".to_owned()];
+        let source = DataSource::from_rows("d", columns, rows, Pick::EachOnce, Per::Iteration);
+        scenario.data = Arc::new([source]);
+        Arc::new(scenario)
+    };
+    let mut params = open(&origin.url(), 200.0, 4, Duration::from_secs(60));
+    params.scenario = with_data();
+    let totals = run(params.clone()).totals;
+    assert_eq!(totals.requests, 5);
+    assert!(totals.unsent >= 1, "{}", totals.unsent);
+    let pause = (Duration::from_millis(10), Duration::from_millis(20));
+    params.model = Model::Burst(Burst { size: 4, cycles: 100, pause });
+    params.stop = Stop::default();
+    assert_eq!(run(params).totals.requests, 5);
 }
 
 #[test]
