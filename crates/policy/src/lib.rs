@@ -2,6 +2,8 @@
 //! offset from the start, and the random generator are arguments, so every decision can be
 //! replayed.
 
+pub mod cache;
+
 mod arrivals;
 mod curve;
 mod wait;

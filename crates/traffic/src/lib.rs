@@ -4,8 +4,10 @@
 pub mod units;
 
 mod endpoint;
+mod fields;
 mod hit;
 
 pub use endpoint::{endpoint_of, path_of};
+pub use fields::{Field, Fields, Name};
 pub use hit::Hit;
 pub use units::{Bytes, Rate, Ratio, UnitError};

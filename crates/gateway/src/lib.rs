@@ -1,0 +1,3 @@
+//! The gateway: accept → decide → forward → record.
+
+pub mod params;
