@@ -2,7 +2,16 @@
 //! offset from the start, and the random generator are arguments, so every decision can be
 //! replayed.
 
+pub mod adaptive;
+pub mod balance;
+pub mod breaker;
 pub mod cache;
+pub mod concurrency;
+pub mod ejection;
+pub mod gcra;
+pub mod health;
+pub mod key_table;
+pub mod retry;
 
 mod arrivals;
 mod curve;

@@ -31,4 +31,28 @@ pub struct Hit<'a> {
     pub referrer: Option<&'a [u8]>,
     /// `User-Agent` header.
     pub agent: Option<&'a [u8]>,
+    /// Route of the gateway.
+    pub route: Option<&'a [u8]>,
+    /// Upstream of the gateway.
+    pub upstream: Option<&'a [u8]>,
+    /// Server that answered, or was tried last.
+    pub server: Option<&'a [u8]>,
+    /// How many servers were asked.
+    pub attempts: Option<u32>,
+    /// What the cache did: `hit`, `stale`, `revalidated`, `miss`, `collapsed`, `bypass` …
+    pub cache: Option<&'a [u8]>,
+    /// Why the request failed: the label of its kind.
+    pub failure: Option<&'a [u8]>,
+    /// Bytes of the request's body.
+    pub request_bytes: Option<u64>,
+    /// The id that all parts of the system know the request by.
+    pub request_id: Option<&'a [u8]>,
+    /// `http` or `https`.
+    pub scheme: Option<&'a [u8]>,
+    /// TLS version towards the client.
+    pub tls: Option<&'a [u8]>,
+    /// How long opening a connection to the server took, in microseconds.
+    pub connect_us: Option<u64>,
+    /// From asking a server to the head of its answer, in microseconds.
+    pub ttfb_us: Option<u64>,
 }

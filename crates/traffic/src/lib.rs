@@ -6,8 +6,10 @@ pub mod units;
 mod endpoint;
 mod fields;
 mod hit;
+mod line;
 
 pub use endpoint::{endpoint_of, path_of};
 pub use fields::{Field, Fields, Name};
 pub use hit::Hit;
+pub use line::{HitField, LineWriter, Template, TemplateError};
 pub use units::{Bytes, Rate, Ratio, UnitError};
