@@ -1,13 +1,15 @@
-//! What must hold for any bytes given as a scenario; shared by the tests and the fuzz target.
+//! What must hold for any bytes given as a scenario or a gateway; shared by the tests and the fuzz target.
 
 use std::path::Path;
 
-use config::{Errors, Look, parse_scenario, resolve};
+use config::{Errors, Look, parse_gateway, parse_scenario, resolve};
+use gateway::params::{Action, UpstreamKind};
 
 /// Reads `data` as a scenario file, and goes on to the parameters of a run if it is one.
 ///
 /// # Panics
 /// If an error has no place in the text, or a report does not hold its codes.
+#[allow(dead_code, reason = "each fuzz target uses one of the two")]
 pub(crate) fn any_scenario(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     // A folder that does not exist: no other file is read.
@@ -28,10 +30,46 @@ pub(crate) fn any_scenario(data: &[u8]) {
         }
         Err(errors) => {
             check_errors(&errors, text);
-            for problem in errors.iter() {
-                assert!(problem.position().is_some(), "{problem} has no place");
+            check_places(&errors);
+        }
+    }
+}
+
+/// Reads `data` as a gateway file beside the files of `folder`.
+///
+/// # Panics
+/// If an error has no place in the text, or an index of an upstream is none.
+#[allow(dead_code, reason = "each fuzz target uses one of the two")]
+pub(crate) fn any_gateway(data: &[u8], folder: &str) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match parse_gateway("g.toml", text, Path::new(folder)) {
+        Ok(params) => {
+            assert!(!params.listeners.is_empty() && params.workers > 0);
+            for route in &params.routes {
+                if let Action::Forward(split) = &route.action {
+                    assert!(split.iter().all(|(index, _)| *index < params.upstreams.len()));
+                    assert!(split.iter().any(|(_, weight)| *weight > 0));
+                }
+                if let Some(mirror) = &route.mirror {
+                    let kind = &params.upstreams[mirror.upstream].kind;
+                    assert!(matches!(kind, UpstreamKind::Servers(_)));
+                }
+                if let Some(cache) = &route.cache {
+                    assert!(cache.max_object <= cache.max_bytes);
+                }
+                assert!(route.rate_limits.iter().all(|limit| limit.rate.as_per_s() > 0.0));
             }
         }
+        Err(errors) => {
+            check_errors(&errors, text);
+            check_places(&errors);
+        }
+    }
+}
+
+fn check_places(errors: &Errors) {
+    for problem in errors.iter() {
+        assert!(problem.position().is_some(), "{problem} has no place");
     }
 }
 
@@ -45,6 +83,6 @@ fn check_errors(errors: &Errors, text: &str) {
     }
     let report = errors.render(Look::Plain);
     for problem in errors.iter().take(config::ERRORS_SHOWN_MAX) {
-        assert!(report.contains(problem.code().as_str()));
+        assert!(report.contains(&problem.full_code()));
     }
 }

@@ -1,4 +1,5 @@
-//! Errors of scenario files: a stable code, a message, the places in the text, and a hint.
+//! Errors of scenario and gateway files: a stable code, a message, the places in the text, and a
+//! hint.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,7 +17,16 @@ pub const ERRORS_SHOWN_MAX: usize = 50;
 /// Width of a rendered report, in columns.
 const REPORT_WIDTH: usize = 100;
 
-/// A scenario file's name and text.
+/// What kind of file is read; its word comes before the codes of its errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// What users do: `scenario::…`.
+    Scenario,
+    /// What a gateway does: `config::…`.
+    Gateway,
+}
+
+/// A file's name and text.
 #[derive(Debug)]
 pub(crate) struct SourceFile {
     pub(crate) name: String,
@@ -68,10 +78,10 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &[Code] = &[$(Code::$variant,)*];
 
-            /// The stable text, such as `scenario::unknown-key`.
+            /// The stable text, such as `unknown-key`.
             pub fn as_str(self) -> &'static str {
                 match self {
-                    $(Code::$variant => concat!("scenario::", $text),)*
+                    $(Code::$variant => $text,)*
                 }
             }
         }
@@ -103,9 +113,16 @@ codes! {
     BadName => "bad-name", "A name cannot be used in placeholders.";
     DuplicateName => "duplicate-name", "The same name is given twice.";
     BadData => "bad-data", "A data file is malformed or empty.";
+    BadShare => "bad-share", "A text is not a share, or the share is zero where it cannot be.";
+    BadAddress => "bad-address", "A text is not an address, or no range of addresses.";
+    BadSecret => "bad-secret", "A secret is not there, is too short, or has the wrong form.";
     BadSlo => "bad-slo", "A service level objective cannot be understood.";
+    UnknownName => "unknown-name", "A name is used that nothing has.";
     UnknownTask => "unknown-task", "An objective names a task or endpoint that does not exist.";
     BadConnectTo => "bad-connect-to", "A text is neither `host:port` nor `unix:/path`.";
+    Duplicate => "duplicate", "Two entries are the same, so that the second would do nothing.";
+    NoEffect => "no-effect", "A setting would do nothing where it stands.";
+    Unprotected => "unprotected", "Everybody could change what the gateway does.";
     Conflict => "conflict", "Two settings exclude each other.";
     NoTask => "no-task", "There is no task that could be chosen.";
     NoHost => "no-host", "A request has no host to go to.";
@@ -116,6 +133,7 @@ codes! {
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
+    kind: Kind,
     message: String,
     labels: Vec<(SourceSpan, String)>,
     help: Option<String>,
@@ -124,7 +142,9 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Problem {
-        Problem { code, message: message.into(), labels: Vec::new(), help: None, source: None }
+        let (labels, help, source) = (Vec::new(), None, None);
+        // The sink that it goes to knows the kind.
+        Problem { code, kind: Kind::Scenario, message: message.into(), labels, help, source }
     }
 
     /// Underlines a place, if the text has one. The first place is the one that is reported.
@@ -166,6 +186,16 @@ impl Problem {
         self.code
     }
 
+    /// Its code as it is shown: the kind of file and the code, such as `scenario::unknown-key` or
+    /// `config::unknown-key`.
+    pub fn full_code(&self) -> String {
+        let kind = match self.kind {
+            Kind::Scenario => "scenario",
+            Kind::Gateway => "config",
+        };
+        format!("{kind}::{}", self.code.as_str())
+    }
+
     /// What can be done about it, when that is known.
     pub fn hint(&self) -> Option<&str> {
         self.help.as_deref()
@@ -189,7 +219,7 @@ impl std::error::Error for Problem {}
 
 impl Diagnostic for Problem {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.code.as_str()))
+        Some(Box::new(self.full_code()))
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
@@ -285,7 +315,7 @@ impl fmt::Display for Errors {
             if let Some((file, line, column)) = problem.position() {
                 write!(f, "{file}:{line}:{column}: ")?;
             }
-            write!(f, "{problem} [{}]", problem.code.as_str())?;
+            write!(f, "{problem} [{}]", problem.full_code())?;
         }
         Ok(())
     }
@@ -296,13 +326,20 @@ impl std::error::Error for Errors {}
 /// Collects the errors of one file, or of the command line when there is no file.
 #[derive(Debug)]
 pub(crate) struct Sink {
+    kind: Kind,
     file: Option<Arc<SourceFile>>,
     problems: std::cell::RefCell<Vec<Problem>>,
 }
 
 impl Sink {
-    pub(crate) fn new(file: Option<Arc<SourceFile>>) -> Sink {
-        Sink { file, problems: std::cell::RefCell::default() }
+    pub(crate) fn new(kind: Kind, file: Option<Arc<SourceFile>>) -> Sink {
+        Sink { kind, file, problems: std::cell::RefCell::default() }
+    }
+
+    /// For the text of a file.
+    pub(crate) fn of_text(kind: Kind, name: &str, text: &str) -> Sink {
+        let (name, text) = (name.to_owned(), text.to_owned());
+        Sink::new(kind, Some(Arc::new(SourceFile { name, text })))
     }
 
     pub(crate) fn file(&self) -> Option<&Arc<SourceFile>> {
@@ -316,19 +353,21 @@ impl Sink {
 
     pub(crate) fn add(&self, problem: Problem) {
         let source = self.file.clone().filter(|_| !problem.labels.is_empty());
-        self.problems.borrow_mut().push(Problem { source, ..problem });
+        self.problems.borrow_mut().push(Problem { source, kind: self.kind, ..problem });
     }
 
     /// `value`, unless there were errors.
     ///
     /// A part that is `None` has reported why; should one ever not, that is an error of its own.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Errors> {
+        let kind = self.kind;
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|problem| problem.labels.first().map(|(at, _)| at.offset()));
         match value {
             Some(value) if problems.is_empty() => Ok(value),
             None if problems.is_empty() => {
-                Err(Errors(vec![Problem::new(Code::Syntax, "the scenario cannot be used")]))
+                let problem = Problem::new(Code::Syntax, "the file cannot be used");
+                Err(Errors(vec![Problem { kind, ..problem }]))
             }
             _ => Err(Errors(problems)),
         }
@@ -340,17 +379,32 @@ mod tests {
     use super::*;
 
     fn sink_of(text: &str) -> Sink {
-        let (name, text) = ("s.toml".to_owned(), text.to_owned());
-        Sink::new(Some(Arc::new(SourceFile { name, text })))
+        Sink::of_text(Kind::Scenario, "s.toml", text)
     }
 
     #[test]
     fn codes_are_unique_and_documented() {
-        let docs = include_str!("../../../docs/reference/scenario-errors.md");
+        let docs = [
+            ("scenario", include_str!("../../../docs/reference/scenario-errors.md")),
+            ("config", include_str!("../../../docs/reference/gateway.md")),
+        ];
         let codes: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(codes.len(), Code::ALL.len());
         for code in codes {
-            assert!(docs.contains(&format!("| `{code}` |")), "{code} is not in the docs");
+            let row = |kind: &str| format!("| `{kind}::{code}` |");
+            let found = docs.iter().any(|(kind, text)| text.contains(&row(kind)));
+            assert!(found, "{code} is not in the docs");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_file_has_its_prefix() {
+        for (kind, expected) in
+            [(Kind::Scenario, "a [scenario::no-host]"), (Kind::Gateway, "a [config::no-host]")]
+        {
+            let sink = Sink::new(kind, None);
+            sink.add(Problem::new(Code::NoHost, "a"));
+            assert_eq!(sink.finish(Some(())).unwrap_err().to_string(), expected);
         }
     }
 

@@ -62,7 +62,7 @@ fn fixed<'t>(compiler: &Compiler<'_>, text: Text<'t>) -> Option<&'t str> {
 }
 
 /// Reads `200`, `"2xx"` or `"200-299"`.
-fn status_range(node: &Node<'_>) -> Option<StatusRange> {
+pub(crate) fn status_range(node: &Node<'_>) -> Option<StatusRange> {
     let range = match node.value() {
         DeValue::Integer(number) => {
             let status = number.as_str().parse().ok().filter(|_| number.radix() == 10);

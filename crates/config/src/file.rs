@@ -1,17 +1,17 @@
 //! Reading a scenario file: the document from its top-level keys to tasks and steps.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use load::data::{DataFormat, DataSource, Per, Pick};
 use load::scenario::{ENDPOINTS_MAX, Scenario, Step, Task};
 use load::template::Symbols;
 use policy::Wait;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::compile::Compiler;
-use crate::errors::{Code, Errors, Problem, Sink, SourceFile};
+use crate::errors::{Code, Errors, Kind, Problem, Sink};
 use crate::expect::{check_name, saved_names};
 use crate::load_tables;
 use crate::read::{Node, Table, Text};
@@ -21,7 +21,7 @@ use crate::step::{
     Defaults, Naming, STEP_KEYS, add_auth, read_auth, read_headers, read_limited, read_step,
 };
 
-/// Largest scenario file, in bytes.
+/// Largest scenario or gateway file, in bytes.
 pub const SCENARIO_BYTES_MAX: u64 = 4 << 20;
 /// Highest weight of a task.
 pub const WEIGHT_MAX: u32 = 1_000_000;
@@ -42,22 +42,20 @@ pub struct ScenarioFile {
 /// # Errors
 /// Everything that is wrong with the file.
 pub fn read_scenario(path: &Path) -> Result<ScenarioFile, Errors> {
-    let unreadable = |message: String| {
-        let sink = Sink::new(None);
+    let text = read_text(Kind::Scenario, path)?;
+    parse_scenario(&path.display().to_string(), &text, path.parent().unwrap_or(Path::new("")))
+}
+
+/// The text of a file of at most [`SCENARIO_BYTES_MAX`].
+pub(crate) fn read_text(kind: Kind, path: &Path) -> Result<String, Errors> {
+    let text = read_limited(path, SCENARIO_BYTES_MAX).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text", path.display()))
+    });
+    text.or_else(|message| {
+        let sink = Sink::new(kind, None);
         sink.add(Problem::new(Code::UnreadableFile, message));
         sink.finish(None)
-    };
-    let bytes = match read_limited(path, SCENARIO_BYTES_MAX) {
-        Ok(bytes) => bytes,
-        Err(message) => return unreadable(message),
-    };
-    match String::from_utf8(bytes) {
-        Ok(text) => {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            parse_scenario(&path.display().to_string(), &text, folder)
-        }
-        Err(_) => unreadable(format!("{} is not UTF-8 text", path.display())),
-    }
+    })
 }
 
 /// Reads the text of a scenario. `name` is shown in errors; the names of other files are relative
@@ -66,24 +64,25 @@ pub fn read_scenario(path: &Path) -> Result<ScenarioFile, Errors> {
 /// # Errors
 /// Everything that is wrong with the text.
 pub fn parse_scenario(name: &str, text: &str, folder: &Path) -> Result<ScenarioFile, Errors> {
-    let sink =
-        Sink::new(Some(Arc::new(SourceFile { name: name.to_owned(), text: text.to_owned() })));
-    let document = match DeTable::parse(text) {
-        Ok(document) => document,
-        Err(error) => {
-            let at = error.span().map(Into::into);
-            sink.add(
-                Problem::new(Code::Syntax, format!("not TOML: {}", error.message())).at(at, ""),
-            );
-            return sink.finish(None);
-        }
-    };
+    let sink = Sink::of_text(Kind::Scenario, name, text);
+    let Some(document) = parse_toml(&sink, text) else { return sink.finish(None) };
     // Errors about the file as a whole point at its beginning.
     let beginning = (0, 0).into();
     let file = Table::read(&sink, "a scenario", beginning, document.get_ref(), |table| {
         read_document(table, document.get_ref(), folder)
     });
     sink.finish(file)
+}
+
+/// The TOML document of a text.
+pub(crate) fn parse_toml<'a>(sink: &Sink, text: &'a str) -> Option<Spanned<DeTable<'a>>> {
+    DeTable::parse(text)
+        .map_err(|error| {
+            let at = error.span().map(Into::into);
+            let message = format!("not TOML: {}", error.message());
+            sink.add(Problem::new(Code::Syntax, message).at(at, ""));
+        })
+        .ok()
 }
 
 fn read_document<'a>(
@@ -142,7 +141,7 @@ fn read_document<'a>(
 fn all_steps<'a>(document: &'a DeTable<'a>) -> impl Iterator<Item = &'a DeValue<'a>> {
     let list_of = |key: &str| document.get(key).and_then(|value| value.get_ref().as_array());
     let elements = |list: Option<&'a toml::de::DeArray<'a>>| {
-        list.into_iter().flat_map(|list| list.iter().map(toml::Spanned::get_ref))
+        list.into_iter().flat_map(|list| list.iter().map(Spanned::get_ref))
     };
     let tasks = elements(list_of("task")).flat_map(move |task| {
         let steps = task.get("step").and_then(|steps| steps.get_ref().as_array());

@@ -1,10 +1,12 @@
-//! Scenario files: TOML in, validated parameters of the load engine out. The only crate that knows
-//! TOML.
+//! Scenario and gateway files: TOML in, validated parameters of the engines out. The only crate
+//! that knows TOML.
 //!
 //! ```text
 //! file ──read_scenario──► ScenarioFile { scenario, settings } ─┐
 //! URL ──scenario_of_url─►                                      ├─ resolve ──► LoadParams
 //! flags ─────────────────► LoadSettings ── flags.or(settings) ─┘
+//!
+//! file ──read_gateway──► GatewayParams
 //! ```
 //!
 //! Every step finds all errors that it can, each with its place in the file, a stable [`Code`] and
@@ -14,6 +16,7 @@ mod compile;
 mod errors;
 mod expect;
 mod file;
+mod gateway;
 mod host;
 mod load_tables;
 mod read;
@@ -23,6 +26,10 @@ mod slo;
 mod step;
 mod url;
 
+pub use crate::gateway::{
+    GATEWAY_WORKERS_MAX, LIMIT_KEYS_MAX, PAGE_BYTES_MAX, RATE_LIMITS_MAX, RETRIES_MAX,
+    SPLIT_WEIGHT_MAX, parse_gateway, read_gateway,
+};
 pub use errors::{Code, ERRORS_SHOWN_MAX, Errors, Look, Problem};
 pub use file::{SCENARIO_BYTES_MAX, ScenarioFile, WEIGHT_MAX, parse_scenario, read_scenario};
 pub use host::{Host, ValueError, parse_connect_to};

@@ -167,7 +167,8 @@ fn read_tls(table: &mut Table<'_>, settings: &mut LoadSettings, folder: &Path) {
     settings.insecure = get("insecure").and_then(|node| node.boolean());
 }
 
-fn existing_file(node: &Node<'_>, folder: &Path) -> Option<PathBuf> {
+/// A file that is there.
+pub(crate) fn existing_file(node: &Node<'_>, folder: &Path) -> Option<PathBuf> {
     let path = folder.join(node.text()?.text);
     if let Err(error) = std::fs::File::open(&path) {
         let message = format!("cannot read {}: {error}", path.display());

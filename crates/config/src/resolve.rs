@@ -14,7 +14,7 @@ use policy::{ArrivalKind, Curve, Stage};
 use traffic::Rate;
 use traffic::units::DURATION_MAX;
 
-use crate::errors::{Code, Errors, Problem, Sink};
+use crate::errors::{Code, Errors, Kind, Problem, Sink};
 use crate::host::Host;
 use crate::settings::{Level, LoadSettings};
 
@@ -35,7 +35,7 @@ pub const SEED_DEFAULT: u64 = 1;
 /// # Errors
 /// Everything that does not fit together; each with its places when they stand in a file.
 pub fn resolve(scenario: Scenario, settings: LoadSettings) -> Result<LoadParams, Errors> {
-    let sink = Sink::new(settings.places.file.clone());
+    let sink = Sink::new(Kind::Scenario, settings.places.file.clone());
     let model = read_model(&settings, &sink);
     let tls = read_tls(&settings, &sink);
     let host = find_host(&scenario, &settings, &sink);

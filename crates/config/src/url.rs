@@ -8,7 +8,7 @@ use load::template::{Escape, Symbols, Template};
 use policy::Wait;
 
 use crate::compile::Compiler;
-use crate::errors::{Code, Errors, Problem, Sink};
+use crate::errors::{Code, Errors, Kind, Problem, Sink};
 use crate::file::ScenarioFile;
 use crate::host::{Host, split_url};
 use crate::read::Text;
@@ -37,7 +37,7 @@ pub struct UrlRequest<'a> {
 /// # Errors
 /// Everything that is wrong with the request.
 pub fn scenario_of_url(request: &UrlRequest<'_>) -> Result<ScenarioFile, Errors> {
-    let sink = Sink::new(None);
+    let sink = Sink::new(Kind::Scenario, None);
     let scenario = read(request, &sink);
     sink.finish(scenario)
 }

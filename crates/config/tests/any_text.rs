@@ -1,5 +1,5 @@
-//! Any text is a scenario or gets errors with places, and nothing panics: generated texts, and the
-//! corpus of the fuzz target.
+//! Any text is a scenario or gateway, or gets errors with places, and nothing panics: generated
+//! texts, and the corpus of the fuzz targets.
 
 use std::fs;
 use std::path::Path;
@@ -9,6 +9,9 @@ use proptest::prelude::*;
 #[path = "../fuzz/check.rs"]
 mod check;
 
+/// The files that generated gateways may name.
+const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ok");
+
 #[test]
 fn corpus_holds() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -16,11 +19,13 @@ fn corpus_holds() {
     for folder in ["fuzz/corpus/parse_scenario", "tests/ok", "tests/bad"] {
         let files = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
         for path in files.filter(|path| path.is_file()) {
-            check::any_scenario(&fs::read(path).unwrap());
+            let text = fs::read(path).unwrap();
+            check::any_scenario(&text);
+            check::any_gateway(&text, FILES);
             replayed += 1;
         }
     }
-    assert!(replayed > 40, "only {replayed} files");
+    assert!(replayed > 60, "only {replayed} files");
 }
 
 /// Keys and values of scenarios, right and wrong, so that generated files come close to real ones.
@@ -117,7 +122,65 @@ fn line() -> impl Strategy<Value = String> {
     ]
 }
 
+/// The same for gateways: valid pieces, some of which have another value put in.
+fn gateway_line() -> impl Strategy<Value = String> {
+    let everything = include_str!("ok/gateway-everything.toml");
+    let lines: Vec<&str> = everything.lines().filter(|line| !line.is_empty()).collect();
+    let keys: Vec<&str> =
+        everything.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key).collect();
+    let values = prop::sample::select(vec![
+        "1",
+        "-1",
+        "0",
+        "1.5",
+        "true",
+        "false",
+        "\"1s\"",
+        "\"10/s\"",
+        "\"10%\"",
+        "\"1MiB/s\"",
+        "\"/\"",
+        "\"/%\"",
+        "\"{uri\"",
+        "\"{\u{e9}}\"",
+        "\"https://[::1\"",
+        "\"unix:\"",
+        "\"*.\"",
+        "\"a:1\"",
+        "\"\"",
+        "{}",
+        "[]",
+        "[\"a:1\", { address = \"b:2\" }]",
+        "{ hash = { cookie = \"a\" } }",
+        "{ shop = 0 }",
+        "{ \"404\" = \"1s\" }",
+        "2024-01-01",
+        "\"\\u0000\"",
+        "inf",
+    ]);
+    prop_oneof![
+        6 => prop::sample::select(lines).prop_map(str::to_owned),
+        3 => (prop::sample::select(keys), values)
+            .prop_map(|(key, value)| format!("{key} = {value}")),
+        1 => "[ -~\u{e4}\n]{0,12}",
+    ]
+}
+
 proptest! {
+    #[test]
+    fn gateway_like_text_never_panics(lines in prop::collection::vec(gateway_line(), 0..24)) {
+        check::any_gateway(lines.join("\n").as_bytes(), FILES);
+    }
+
+    #[test]
+    fn a_changed_gateway_never_panics(line in 0_usize..200, new in gateway_line()) {
+        let everything = include_str!("ok/gateway-everything.toml");
+        let mut lines: Vec<&str> = everything.lines().collect();
+        let line = line % lines.len();
+        lines[line] = &new;
+        check::any_gateway(lines.join("\n").as_bytes(), FILES);
+    }
+
     #[test]
     fn scenario_like_text_never_panics(lines in prop::collection::vec(line(), 0..24)) {
         check::any_scenario(lines.join("\n").as_bytes());
@@ -126,5 +189,6 @@ proptest! {
     #[test]
     fn any_text_never_panics(text in "\\PC{0,80}") {
         check::any_scenario(text.as_bytes());
+        check::any_gateway(text.as_bytes(), FILES);
     }
 }

@@ -1,12 +1,13 @@
-//! Broken scenario files and what is said about each. The expected text stands beside the file;
+//! Broken scenario and gateway files and what is said about each. The expected text stands beside the file;
 //! `TIDEGATE_BLESS=1 cargo test -p config --test bad_files` writes it anew.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use config::{Code, Look, parse_scenario, resolve};
+use config::{Code, Look, parse_gateway, parse_scenario, resolve};
 
-/// Codes that no file of its own can bring about, and where they are tested instead.
+/// Codes of scenarios that no file of its own can bring about; they are tested below.
 const TESTED_ELSEWHERE: [Code; 2] = [Code::NoHost, Code::TooMany];
 
 fn bad_files() -> Vec<PathBuf> {
@@ -19,13 +20,21 @@ fn bad_files() -> Vec<PathBuf> {
     files
 }
 
+fn is_gateway(path: &Path) -> bool {
+    path.file_name().unwrap().to_str().unwrap().starts_with("gateway-")
+}
+
 /// The whole report about a file.
 fn report(path: &Path) -> String {
     let folder = path.parent().unwrap();
     let name = path.file_name().unwrap().to_str().unwrap();
-    let errors = parse_scenario(name, &fs::read_to_string(path).unwrap(), folder)
-        .expect_err(&format!("{name} is accepted"));
-    errors.render(Look::Plain)
+    let text = fs::read_to_string(path).unwrap();
+    let errors = if is_gateway(path) {
+        parse_gateway(name, &text, folder).err()
+    } else {
+        parse_scenario(name, &text, folder).err()
+    };
+    errors.unwrap_or_else(|| panic!("{name} is accepted")).render(Look::Plain)
 }
 
 #[test]
@@ -47,13 +56,32 @@ fn every_file_gets_its_whole_report() {
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
+/// The codes in the table of a page of the reference.
+fn documented(page: &str, prefix: &str) -> BTreeSet<String> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let codes = rows.filter_map(|row| row.split('`').next());
+    codes.filter_map(|code| code.strip_prefix(prefix)).map(str::to_owned).collect()
+}
+
+fn occurring(prefix: &str, of_gateways: bool) -> BTreeSet<String> {
+    let files = bad_files().into_iter().filter(|path| is_gateway(path) == of_gateways);
+    let reports: String = files.map(|path| report(&path)).collect();
+    let codes = reports.lines().filter_map(|line| line.trim().strip_prefix(prefix));
+    codes.map(str::to_owned).collect()
+}
+
 #[test]
-fn every_code_occurs() {
-    let reports: String = bad_files().iter().map(|path| report(path)).collect();
-    for code in Code::ALL {
-        let occurs = reports.lines().any(|line| line.trim() == code.as_str());
-        assert_eq!(!occurs, TESTED_ELSEWHERE.contains(code), "{}", code.as_str());
-    }
+fn every_code_of_scenarios_occurs_and_is_documented() {
+    let page = include_str!("../../../docs/reference/scenario-errors.md");
+    let mut codes = occurring("scenario::", false);
+    codes.extend(TESTED_ELSEWHERE.map(|code| code.as_str().to_owned()));
+    assert_eq!(codes, documented(page, "scenario::"));
+}
+
+#[test]
+fn every_code_of_gateways_occurs_and_is_documented() {
+    let page = include_str!("../../../docs/reference/gateway.md");
+    assert_eq!(occurring("config::", true), documented(page, "config::"));
 }
 
 #[test]

@@ -96,7 +96,9 @@ fn every_good_file_is_accepted() {
     let mut accepted = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // `good_gateways.rs` reads the others.
+        if name.ends_with(".toml") && !name.starts_with("gateway-") {
             params(path.file_stem().unwrap().to_str().unwrap());
             accepted += 1;
         }

@@ -44,6 +44,10 @@ impl Exchange<'_> {
         if answer.failure.is_some() {
             self.record.failure = answer.failure;
         }
+        // What is left of the request's body would be taken for the next request.
+        if answer.own && !self.client.peer.has_read_all() {
+            self.client.close = true;
+        }
         let head = self.request.head.method == "HEAD";
         let bodiless = head || matches!(answer.status, 100..=199 | 204 | 304);
         let length = answer.body.length();

@@ -23,7 +23,7 @@ use crate::shared::Shared;
 use crate::snapshot::{Backend, Snapshot};
 use crate::status;
 use crate::tls::{self, CertificateWatch};
-use crate::upstream::shared::{Duty, Upstream, lock};
+use crate::upstream::shared::{Duty, Server, Upstream, lock};
 use crate::worker::{Command, Listen, Setup, Worker};
 
 /// Why a gateway cannot start, or cannot take a new configuration.
@@ -75,7 +75,7 @@ pub enum Purged {
 /// A running gateway. Dropping it stops it at once; [`Gateway::drain`] lets it finish.
 pub struct Gateway {
     inner: Arc<Inner>,
-    control: Option<JoinHandle<()>>,
+    control: Mutex<Option<JoinHandle<()>>>,
     stop: mpsc::Sender<()>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     logger: Mutex<Option<AccessLogger>>,
@@ -174,7 +174,7 @@ impl Gateway {
             .map_err(StartError::Thread)?;
         Ok(Gateway {
             inner,
-            control: Some(control),
+            control: Mutex::new(Some(control)),
             stop,
             threads: Mutex::new(threads),
             logger: Mutex::new(logger),
@@ -240,15 +240,22 @@ impl Gateway {
 
     /// Changes what an operator says about a server; false when there is none of that name.
     pub fn set_duty(&self, upstream: &str, server: &str, duty: Duty) -> bool {
+        self.with_server(upstream, server, |server| server.set_duty(duty))
+    }
+
+    /// Changes the weight of a server until the next configuration; false when there is none of
+    /// that name. Hashes do not follow: their places are laid out when the servers change.
+    pub fn set_weight(&self, upstream: &str, server: &str, weight: u16) -> bool {
+        self.with_server(upstream, server, |server| server.configure(weight, server.tier()))
+    }
+
+    fn with_server(&self, upstream: &str, server: &str, change: impl FnOnce(&Server)) -> bool {
         let snapshot = self.snapshot();
         let found = upstreams(&snapshot)
             .filter(|known| known.name == upstream)
             .flat_map(|upstream| &upstream.servers)
             .find(|known| known.id() == server);
-        if let Some(server) = found {
-            server.set_duty(duty);
-        }
-        found.is_some()
+        found.map(|server| change(server)).is_some()
     }
 
     /// Opens the access log's file again, after somebody has moved it.
@@ -273,29 +280,33 @@ impl Gateway {
     }
 
     /// Accepts nothing more, finishes what is under way within the configured time, and ends.
-    pub fn drain(mut self) {
+    /// Blocks until then. Does nothing the second time.
+    pub fn drain(&self) {
         self.stop_threads(self.params().drain);
     }
 
-    fn stop_threads(&mut self, within: Duration) {
+    fn stop_threads(&self, within: Duration) {
         self.inner.shared.draining.store(true, Ordering::Relaxed);
         // The control plane goes on checking servers until the last request is over.
         for worker in &self.inner.workers {
             // A worker that is gone needs no command.
             let _ = worker.try_send(Command::Drain { within });
         }
-        for thread in lock(&self.threads).drain(..) {
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a worker ended with a panic");
             }
         }
         let _ = self.stop.try_send(());
-        if let Some(control) = self.control.take()
+        let control = lock(&self.control).take();
+        if let Some(control) = control
             && control.join().is_err()
         {
             tracing::error!("the control thread ended with a panic");
         }
-        if let Some(logger) = lock(&self.logger).take() {
+        let logger = lock(&self.logger).take();
+        if let Some(logger) = logger {
             logger.close();
         }
     }
@@ -303,9 +314,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        if self.control.is_some() {
-            self.stop_threads(Duration::ZERO);
-        }
+        self.stop_threads(Duration::ZERO);
     }
 }
 
@@ -349,7 +358,7 @@ impl Inner {
             }
         }
         let (tls, watches) = tls_of(&params)?;
-        self.change(&mut current, params, resolved, tls, Some(watches)).await
+        self.change(&mut current, params, resolved, tls, watches).await
     }
 
     /// Takes new addresses of names, if they differ.
@@ -361,14 +370,14 @@ impl Inner {
         let mut resolved = current.resolved.clone();
         resolved.insert(name.to_owned(), addresses);
         let params = Arc::clone(&current.snapshot.params);
-        let tls = match tls_of(&params) {
-            Ok((tls, _)) => tls,
+        let (tls, watches) = match tls_of(&params) {
+            Ok(made) => made,
             Err(error) => {
                 tracing::warn!(%error, "new addresses are not used yet");
                 return;
             }
         };
-        if let Err(error) = self.change(&mut current, params, resolved, tls, None).await {
+        if let Err(error) = self.change(&mut current, params, resolved, tls, watches).await {
             tracing::warn!(%error, "new addresses are not used yet");
         }
     }
@@ -392,7 +401,7 @@ impl Inner {
         params: Arc<GatewayParams>,
         resolved: Resolved,
         tls: TlsConfigs,
-        watches: Option<Vec<CertificateWatch>>,
+        watches: Vec<CertificateWatch>,
     ) -> Result<(), StartError> {
         let mut stores = current.stores.clone();
         let before = Some(&*current.snapshot);
@@ -421,9 +430,7 @@ impl Inner {
         current.snapshot = Arc::clone(&snapshot);
         current.stores = stores;
         current.resolved = resolved;
-        if let Some(watches) = watches {
-            current.watches = watches;
-        }
+        current.watches = watches;
         *lock(&self.addresses) = addresses_of(&current.snapshot.params, &current.sockets);
         *lock(&self.seen) = snapshot;
         Ok(())

@@ -147,7 +147,7 @@ impl Exchange<'_> {
                 Err(refused) => {
                     let mut answer = Answer::failed(FailureKind::RateLimited, Some(rules));
                     limit::tell_retry(&mut answer.fields, refused.retry_after);
-                    limit::tell(&mut answer.fields, limiter.params(), 0, refused.retry_after);
+                    limit::tell(&mut self.told, limiter.params(), 0, refused.retry_after);
                     return self.send(answer).await;
                 }
             }

@@ -28,7 +28,7 @@ use crate::request::Request;
 use crate::upload::Upload;
 use crate::upstream::connect::{Announced, connect};
 use crate::upstream::local::{LocalUpstream, Pick, Tried};
-use crate::upstream::pool::StreamSlot;
+use crate::upstream::pool::{STREAMS_PER_CONNECTION, StreamSlot};
 use crate::upstream::shared::{InFlight, Passage};
 
 /// Bytes of a response head.
@@ -183,11 +183,10 @@ async fn attempts(
         number += 1;
         let server = match choose(with, client, key, &tried).await {
             Ok(server) => server,
-            // Every server was tried: the last failure is the answer.
-            Err(FailureKind::NoServer) if number > 1 => match record.last_failure.take() {
-                Some(kind) => return Err(kind),
-                None => return Err(FailureKind::NoServer),
-            },
+            // The others went down meanwhile: the last failure is the answer.
+            Err(FailureKind::NoServer) if number > 1 => {
+                return Err(record.last_failure.take().unwrap_or(FailureKind::NoServer));
+            }
             Err(kind) => return Err(kind),
         };
         tried.add(server);
@@ -240,7 +239,8 @@ async fn attempts(
             (RetryOn::Status(wanted), AttemptFailure::Status(status)) => *wanted == status,
             _ => false,
         });
-        let pause = wanted.then(|| pause(with, &upload, failure, number, result.as_ref().ok()));
+        let again = wanted && upstream.has_untried(&tried, core.now());
+        let pause = again.then(|| pause(with, &upload, failure, number, result.as_ref().ok()));
         match (pause.flatten(), result) {
             (Some(pause), result) => {
                 upstream.shared.counters.count(UpstreamEvent::Retry);
@@ -382,7 +382,15 @@ async fn attempt(
     let begun = Instant::now();
     let opened = client.watching(open(with, server)).await.ok_or(FailureKind::Gone)?;
     record.connected(begun);
-    answer(with, client, opened?, upload, record).await
+    match answer(with, client, opened?, upload, record).await {
+        // The server took no notice of it (RFC 9113 section 8.7): nothing was sent, so to say.
+        Err(FailureKind::Connect) if upload.can_restart() => {
+            upload.restart(with.request.is_empty());
+            let opened = client.watching(open(with, server)).await.ok_or(FailureKind::Gone)?;
+            answer(with, client, opened?, upload, record).await
+        }
+        other => other,
+    }
 }
 
 /// Passes the body on and waits for the head of the answer.
@@ -450,7 +458,9 @@ async fn answer(
             None if with.total.is_some_and(|total| Instant::now() >= total) => {
                 return Err(FailureKind::TotalTimeout);
             }
-            None if uploading => return Err(FailureKind::BodyTimeout),
+            None if uploading && !upload.waits_for_server() => {
+                return Err(FailureKind::BodyTimeout);
+            }
             None => return Err(FailureKind::ResponseTimeout),
         }
     }
@@ -574,7 +584,11 @@ async fn open(with: &Forwarding<'_>, server: usize) -> Result<Opened, FailureKin
         return Ok(opened(with, server, Peer::Http1(connection), None, None));
     }
     if let Some(slot) = local.pool.stream() {
-        return start_http2(with, server, slot).await;
+        match start_http2(with, server, slot).await {
+            // The connection is about to end.
+            Err(FailureKind::Connect) => {}
+            other => return other,
+        }
     }
     let one_at_a_time = local.pool.opening.lock().await;
     if let Some(slot) = local.pool.stream() {
@@ -593,6 +607,8 @@ async fn open(with: &Forwarding<'_>, server: usize) -> Result<Opened, FailureKin
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(HEAD_BYTES_MAX as u32)
+        // Until the server has told its limit.
+        .initial_max_send_streams(STREAMS_PER_CONNECTION)
         .enable_push(false)
         .handshake(stream)
         .await
@@ -689,8 +705,12 @@ async fn start_http2(
         }
         BodyLength::Chunked => false,
     };
-    let mut sender = slot.sender().ready().await.map_err(|_| FailureKind::Connect)?;
-    let sent = sender.send_request(head, empty).map_err(|_| FailureKind::Connect)?;
+    let unusable = |_| {
+        slot.retire();
+        FailureKind::Connect
+    };
+    let mut sender = slot.sender().ready().await.map_err(unusable)?;
+    let sent = sender.send_request(head, empty).map_err(unusable)?;
     let (response, send) = sent;
     let peer = Peer::Http2(Box::new(Http2::opened((!empty).then_some(send))));
     Ok(opened(with, server, peer, Some(response), Some(slot)))
@@ -725,6 +745,12 @@ impl Opened {
                 };
                 let response = match ready!(Pin::new(response).poll(cx)) {
                     Ok(response) => response,
+                    Err(error) if http2::is_unprocessed(&error) => {
+                        if let Some(slot) = &self.slot {
+                            slot.retire();
+                        }
+                        return Poll::Ready(Err(FailureKind::Connect));
+                    }
                     Err(_) => return Poll::Ready(Err(FailureKind::Reset)),
                 };
                 let (parts, body) = response.into_parts();
@@ -749,7 +775,8 @@ fn started(with: &Forwarding<'_>, opened: Opened, upload: Upload) -> Result<Star
     let body = match &mut peer {
         Peer::Http1(connection) => {
             let body = wire::response_body(method, &head).map_err(|_| FailureKind::BadResponse)?;
-            if head.status == 101 && with.request.upgrade.is_none() {
+            // Not asked for, or too early: what is left of the body would go into the tunnel.
+            if head.status == 101 && (with.request.upgrade.is_none() || !upload.is_complete()) {
                 return Err(FailureKind::BadResponse);
             }
             if head.status != 101 {

@@ -26,6 +26,7 @@ mod deliver;
 mod edit;
 mod engine;
 mod exchange;
+mod explain;
 mod failure;
 mod files;
 mod forward;
@@ -49,6 +50,7 @@ mod worker;
 pub use build::BuildError;
 pub use engine::{Gateway, Purged, StartError};
 
+pub use explain::{Explanation, Question, explain};
 pub use failure::{FailureKind, Owner};
 pub use tls::TlsError;
 pub use upstream::shared::Duty;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use rand::{Rng, RngExt};
 use traffic::{Fields, Name};
-use wire::HeadError;
+use wire::{HeadError, Version};
 
 use crate::core::{Core, View};
 use crate::edit::{self, Values};
@@ -87,7 +87,8 @@ pub(crate) fn prepare(
     let forwarding = &view.params.forwarding;
     let fields = &mut request.head.fields;
     request.wants_trailers = wire::hop::accepts_trailers(fields);
-    if !request.http2 {
+    // HTTP/1.0 has no upgrades (RFC 9110 section 7.8).
+    if !request.http2 && request.head.version == Version::Http11 {
         request.upgrade = wire::hop::upgrade_of(fields)
             .map(|protocol| String::from_utf8_lossy(protocol).into_owned());
     }
@@ -100,15 +101,10 @@ pub(crate) fn prepare(
     }
     if !origin.trusted {
         // Nobody but a trusted proxy may say where a request comes from.
-        for name in [
-            Name::Forwarded,
-            Name::XForwardedFor,
-            Name::XForwardedHost,
-            Name::XForwardedProto,
-            Name::XRealIp,
-        ] {
-            fields.remove(name);
-        }
+        fields.retain(|field| {
+            !matches!(field.known, Name::Forwarded | Name::XRealIp)
+                && !wire::hop::is_x_forwarded(field.name)
+        });
     }
     let peer = canonical(origin.peer.ip());
     if forwarding.x_forwarded {

@@ -25,6 +25,8 @@ pub(crate) struct Upload {
     begun: Option<Instant>,
     /// Whether the client waits for `100 Continue`.
     expected: bool,
+    /// Whether it is the server that does not go on.
+    waits_for_server: bool,
     state: State,
 }
 
@@ -50,6 +52,7 @@ impl Upload {
             rate_min,
             begun: None,
             expected: false,
+            waits_for_server: false,
             state: if empty { State::Done } else { State::Moving },
         }
     }
@@ -62,6 +65,11 @@ impl Upload {
     /// Whether nothing more will be passed on.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, State::Done | State::Refused)
+    }
+
+    /// Whether the server takes nothing at the moment, rather than that the client sends nothing.
+    pub(crate) fn waits_for_server(&self) -> bool {
+        self.waits_for_server
     }
 
     /// Whether the server has the whole body.
@@ -119,11 +127,13 @@ impl Upload {
             self.expected = false;
         }
         let begun = *self.begun.get_or_insert_with(Instant::now);
+        self.waits_for_server = true;
         while let Some(kept) = self.kept.as_ref().filter(|kept| self.replayed < kept.len()) {
             let written = server.poll_write_body(cx, &kept[self.replayed..]);
             self.replayed += ready!(written).map_err(|_| Stop::Server)?;
         }
         while self.state == State::Moving {
+            self.waits_for_server = false;
             let more = client.poll_body(cx).map_err(|error| {
                 Stop::Client(match error {
                     BodyError::Cut => FailureKind::Gone,
@@ -146,6 +156,7 @@ impl Upload {
                 break;
             }
             let data = client.data();
+            self.waits_for_server = true;
             let count = ready!(server.poll_write_body(cx, data)).map_err(|_| Stop::Server)?;
             self.received += count as u64;
             if let Some(kept) = &mut self.kept {

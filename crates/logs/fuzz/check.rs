@@ -38,8 +38,8 @@ pub(crate) fn any_log(data: &[u8]) {
     }
 
     // A combined line is a common line with fields left over.
-    if let Ok(combined) = Format::Combined.parse_line(data) {
+    if let Ok(combined) = Format::Combined.parse_line(data, &mut Vec::new()) {
         let common = traffic::Hit { referrer: None, agent: None, ..combined };
-        assert_eq!(Format::Common.parse_line(data), Ok(common));
+        assert_eq!(Format::Common.parse_line(data, &mut Vec::new()), Ok(common));
     }
 }

@@ -40,11 +40,15 @@ pub enum RejectReason {
     /// Combined format only: no quoted referrer and user agent after the size.
     #[error("no referrer and agent")]
     NoReferrerAndAgent,
+    /// It begins like a JSON line of tidegate, but is not a flat object, or a field of it is not of
+    /// its type.
+    #[error("bad JSON")]
+    BadJson,
 }
 
 impl RejectReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::EmptyLine,
         Self::LineTooLong,
         Self::CutOff,
@@ -57,6 +61,7 @@ impl RejectReason {
         Self::BadStatus,
         Self::BadSize,
         Self::NoReferrerAndAgent,
+        Self::BadJson,
     ];
 }
 

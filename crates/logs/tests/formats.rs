@@ -112,8 +112,9 @@ fn common_lines() {
         ),
     ] {
         let text = String::from_utf8_lossy(line);
-        assert_eq!(Format::Common.parse_line(line), Ok(hit), "{text}");
-        let strict = Format::Combined.parse_line(line);
+        assert_eq!(Format::Common.parse_line(line, &mut Vec::new()), Ok(hit), "{text}");
+        let mut scratch = Vec::new();
+        let strict = Format::Combined.parse_line(line, &mut scratch);
         assert_eq!(strict, Err(RejectReason::NoReferrerAndAgent), "{text}");
     }
 }
@@ -144,8 +145,8 @@ fn combined_lines() {
         let line = [START, end].concat();
         let text = String::from_utf8_lossy(&line);
         let hit = Hit { referrer, agent, ..plain() };
-        assert_eq!(Format::Combined.parse_line(&line), Ok(hit), "{text}");
-        assert_eq!(Format::Common.parse_line(&line), Ok(plain()), "{text}");
+        assert_eq!(Format::Combined.parse_line(&line, &mut Vec::new()), Ok(hit), "{text}");
+        assert_eq!(Format::Common.parse_line(&line, &mut Vec::new()), Ok(plain()), "{text}");
     }
 }
 
@@ -258,10 +259,11 @@ fn rejected_lines() {
             assert_eq!(outcome.map_err(|reject| reject.reason), Err(*reason), "{line:?}");
         }
     }
-    // The two that are left need a failing input and a fixed format; see reading.rs and above.
+    // Those that are left need a failing input, a fixed format and JSON; see reading.rs, above and
+    // tidegate.rs.
     let tested: Vec<_> = table.iter().map(|(reason, _)| *reason).collect();
     let left: Vec<_> = R::ALL.into_iter().filter(|reason| !tested.contains(reason)).collect();
-    assert_eq!(left, [R::CutOff, R::NoReferrerAndAgent]);
+    assert_eq!(left, [R::CutOff, R::NoReferrerAndAgent, R::BadJson]);
 }
 
 #[test]

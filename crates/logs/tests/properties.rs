@@ -103,15 +103,17 @@ proptest! {
             bytes,
             referrer: None,
             agent: None,
+            ..Hit::default()
         };
         let full = Hit {
             referrer: referrer.as_ref().map(String::as_bytes),
             agent: agent.as_ref().map(String::as_bytes),
             ..hit
         };
-        prop_assert_eq!(Format::Common.parse_line(common.as_bytes()), Ok(hit), "{}", common);
-        prop_assert_eq!(Format::Common.parse_line(combined.as_bytes()), Ok(hit), "{}", combined);
-        prop_assert_eq!(Format::Combined.parse_line(combined.as_bytes()), Ok(full), "{}", combined);
+        let (mut a, mut b, mut c) = (Vec::new(), Vec::new(), Vec::new());
+        prop_assert_eq!(Format::Common.parse_line(common.as_bytes(), &mut a), Ok(hit), "{}", common);
+        prop_assert_eq!(Format::Common.parse_line(combined.as_bytes(), &mut b), Ok(hit), "{}", combined);
+        prop_assert_eq!(Format::Combined.parse_line(combined.as_bytes(), &mut c), Ok(full), "{}", combined);
         let mut reader = LogReader::new("written", combined.as_bytes());
         prop_assert_eq!(reader.next_line().unwrap(), Some(Ok(full)), "{}", combined);
     }

@@ -67,14 +67,16 @@ impl Gcra {
         let from = (*tat).max(now);
         let next = from.saturating_add(self.nanos_of(cost));
         let limit = now.saturating_add(self.tolerance);
-        if next > limit || (cost == 0 && next == limit) {
-            let wait = next.saturating_sub(limit).max(u64::from(cost == 0));
-            return Err(Limited { retry_after: Duration::from_nanos(wait) });
+        let needed = next.saturating_add(u64::from(cost == 0));
+        if needed > limit {
+            return Err(Limited { retry_after: Duration::from_nanos(needed - limit) });
         }
         *tat = next;
-        let remaining =
-            u128::from(limit - next) * u128::from(self.units) / u128::from(self.nanos);
-        Ok(Allowed { remaining: saturate(remaining), reset_after: Duration::from_nanos(next - now) })
+        let remaining = u128::from(limit - next) * u128::from(self.units) / u128::from(self.nanos);
+        Ok(Allowed {
+            remaining: saturate(remaining),
+            reset_after: Duration::from_nanos(next - now),
+        })
     }
 
     /// Charges what was used without asking. Later requests wait until it is paid.
@@ -119,7 +121,7 @@ mod tests {
         assert!(gcra.check(&mut tat, at(1), 0).is_ok());
         gcra.charge(&mut tat, at(1), 250);
         let limited = gcra.check(&mut tat, at(2), 0).unwrap_err();
-        assert_eq!(limited.retry_after, Duration::from_secs(1));
+        assert_eq!(limited.retry_after, Duration::from_nanos(1_000_000_001));
         assert!(gcra.check(&mut tat, at(4), 0).is_ok());
     }
 

@@ -72,9 +72,14 @@ mod tests {
             [false, false, true, false, false, false, false, true, false, true, true]
                 .map(|ok| health.observe(ok))
                 .into();
-        let expected = [None; 5]
-            .into_iter()
-            .chain([Some(Change::Down), None, None, None, None, Some(Change::Up)]);
+        let expected = [None; 5].into_iter().chain([
+            Some(Change::Down),
+            None,
+            None,
+            None,
+            None,
+            Some(Change::Up),
+        ]);
         assert!(changes.into_iter().eq(expected));
         assert!(health.is_up());
     }

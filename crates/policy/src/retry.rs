@@ -199,7 +199,10 @@ mod tests {
         assert!(!again(&RULES, &Attempt { method: "POST", ..attempt }));
         let connect = AttemptFailure::Connect;
         assert!(again(&RULES, &Attempt { method: "POST", failure: connect, ..attempt }));
-        assert!(again(&Rules { non_idempotent: true, ..RULES }, &Attempt { method: "POST", ..attempt }));
+        assert!(again(
+            &Rules { non_idempotent: true, ..RULES },
+            &Attempt { method: "POST", ..attempt }
+        ));
         assert!(!again(&RULES, &Attempt { body_replayable: false, ..attempt }));
         assert!(again(&RULES, &Attempt { number: 2, ..attempt }));
         assert!(!again(&RULES, &Attempt { number: 3, ..attempt }));
@@ -233,9 +236,8 @@ mod tests {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
         let (mean, max) = (Duration::from_millis(10), Duration::from_millis(100));
         for attempt in [1, 2, 3, 40] {
-            let pauses: Vec<f64> = (0..2_000)
-                .map(|_| backoff(attempt, mean, max, &mut rng).as_secs_f64())
-                .collect();
+            let pauses: Vec<f64> =
+                (0..2_000).map(|_| backoff(attempt, mean, max, &mut rng).as_secs_f64()).collect();
             let top = (0.01 * 2_f64.powi(attempt as i32)).min(0.1);
             let average = pauses.iter().sum::<f64>() / pauses.len() as f64;
             assert!(pauses.iter().all(|pause| *pause <= top));

@@ -7,6 +7,7 @@ mod keys;
 mod metrics;
 mod output;
 mod signals;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ use clap::Parser;
 
 use crate::cmd::Verb;
 
-/// Generates, measures and sizes web traffic.
+/// Generates, routes, measures and sizes web traffic.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, about, max_term_width = 100)]
 #[command(after_help = "Start with:  tidegate demo\n\n\

@@ -337,8 +337,9 @@ mod tests {
 
     #[test]
     fn fields_are_replaced_removed_and_listed() {
-        let mut fields: Fields =
-            [("Via", "1.1 a"), ("vary", "a, ,b"), ("X-A", "1"), ("Vary", "c")].into_iter().collect();
+        let mut fields: Fields = [("Via", "1.1 a"), ("vary", "a, ,b"), ("X-A", "1"), ("Vary", "c")]
+            .into_iter()
+            .collect();
         assert_eq!(fields.get(Name::Vary), Some(&b"a, ,b"[..]));
         let members: Vec<&[u8]> = fields.members(Name::Vary).collect();
         assert_eq!(members, [b"a", b"b", b"c"]);

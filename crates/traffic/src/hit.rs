@@ -43,6 +43,8 @@ pub struct Hit<'a> {
     pub cache: Option<&'a [u8]>,
     /// Why the request failed: the label of its kind.
     pub failure: Option<&'a [u8]>,
+    /// Who caused the failure: `client`, `upstream` or `tidegate`.
+    pub failure_owner: Option<&'a [u8]>,
     /// Bytes of the request's body.
     pub request_bytes: Option<u64>,
     /// The id that all parts of the system know the request by.
@@ -55,4 +57,6 @@ pub struct Hit<'a> {
     pub connect_us: Option<u64>,
     /// From asking a server to the head of its answer, in microseconds.
     pub ttfb_us: Option<u64>,
+    /// Which variants of experiments it was served, as `experiment=variant` with commas between.
+    pub variants: Option<&'a [u8]>,
 }

@@ -11,5 +11,5 @@ mod line;
 pub use endpoint::{endpoint_of, path_of};
 pub use fields::{Field, Fields, Name};
 pub use hit::Hit;
-pub use line::{HitField, LineWriter, Template, TemplateError};
+pub use line::{HitField, LineWriter, Template, TemplateError, unescape_text};
 pub use units::{Bytes, Rate, Ratio, UnitError};

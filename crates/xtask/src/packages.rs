@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 /// A program and the Debian package that holds it.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,17 @@ pub(crate) fn ensure(needed: &[Needed]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let packages: Vec<&str> = missing.iter().map(|needed| needed.package).collect();
+    install(&missing)?;
+    let still: Vec<&str> = self::missing(needed).iter().map(|needed| needed.package).collect();
+    if !still.is_empty() {
+        bail!("could not install {0}\ninstall them yourself: apt-get install {0}", still.join(" "));
+    }
+    Ok(())
+}
+
+/// Installs packages, whether their programs are there or not.
+pub(crate) fn install(needed: &[Needed]) -> Result<()> {
+    let packages: Vec<&str> = needed.iter().map(|needed| needed.package).collect();
     let Some(prefix) = apt_prefix() else {
         bail!(
             "these packages are missing: {0}\ninstall them, for example: apt-get install {0}",
@@ -42,10 +52,6 @@ pub(crate) fn ensure(needed: &[Needed]) -> Result<()> {
     let mut install = vec!["install", "-y", "--no-install-recommends"];
     install.extend(&packages);
     apt(&install);
-    let still: Vec<&str> = self::missing(needed).iter().map(|needed| needed.package).collect();
-    if !still.is_empty() {
-        bail!("could not install {0}\ninstall them yourself: apt-get install {0}", still.join(" "));
-    }
     Ok(())
 }
 
@@ -56,6 +62,27 @@ pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
         .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(Into::into))
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
+}
+
+/// The version in what a program says with `flag`, such as `1.22.1`.
+///
+/// # Errors
+/// Fails when it cannot be run or names no version.
+pub(crate) fn version(program: &str, flag: &str) -> Result<String> {
+    let path = find(program).with_context(|| format!("{program} is missing"))?;
+    let output = Command::new(path).arg(flag).output()?;
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let found = text.split_whitespace().find_map(version_of);
+    found.with_context(|| format!("{program} {flag} named no version: {text}"))
+}
+
+/// The version in a word such as `nginx/1.22.1` or `(varnish-7.1.1`.
+fn version_of(word: &str) -> Option<String> {
+    let rest = &word[word.find(|letter: char| letter.is_ascii_digit())?..];
+    let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
+    let number = rest[..end.unwrap_or(rest.len())].trim_end_matches('.');
+    number.contains('.').then(|| number.to_owned())
 }
 
 fn missing(needed: &[Needed]) -> Vec<Needed> {
@@ -78,4 +105,23 @@ fn apt_prefix() -> Option<Vec<&'static str>> {
         .status()
         .is_ok_and(|status| status.success());
     may_sudo.then(|| vec!["sudo", "-n"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_of;
+
+    #[test]
+    fn versions_stand_in_words_of_many_shapes() {
+        for (word, version) in [
+            ("nginx/1.22.1", Some("1.22.1")),
+            ("2.6.12-1+deb12u4", Some("2.6.12")),
+            ("(varnish-7.1.1", Some("7.1.1")),
+            ("Apache/2.4.71", Some("2.4.71")),
+            ("version:", None),
+            ("2026", None),
+        ] {
+            assert_eq!(version_of(word).as_deref(), version, "{word}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::packages::{Needed, ensure};
+use crate::{conformance, tidegate};
 
 /// What the tests run besides our own binary.
 const NEEDED: [Needed; 1] = [Needed { program: "nginx", package: "nginx-light" }];
@@ -17,7 +18,11 @@ pub(crate) fn run() -> Result<()> {
     // Tests of the command line run the binary; building it here shows errors once.
     cargo(&["build", "--workspace", "--quiet"])?;
     cargo(&["test", "--workspace", "--quiet"])?;
-    cargo(&["doc", "--workspace", "--no-deps", "--quiet"])
+    cargo(&["doc", "--workspace", "--no-deps", "--quiet"])?;
+    if tidegate::is_gateway(&tidegate::debug_binary()) {
+        conformance::all()?;
+    }
+    Ok(())
 }
 
 fn cargo(args: &[&str]) -> Result<()> {

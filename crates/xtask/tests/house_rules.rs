@@ -5,17 +5,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each crate may use, lowest first (ARCHITECTURE.md).
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("traffic", &[]),
     ("stats", &[]),
     ("policy", &["traffic", "stats"]),
+    ("wire", &["traffic"]),
     ("logs", &["traffic", "stats"]),
     ("load", &["traffic", "stats", "policy"]),
-    ("config", &["traffic", "stats", "policy", "load"]),
-    ("report", &["traffic", "stats", "policy", "load", "logs"]),
+    ("gateway", &["traffic", "stats", "policy", "wire"]),
+    ("config", &["traffic", "stats", "policy", "load", "gateway"]),
+    ("report", &["traffic", "stats", "policy", "load", "logs", "gateway"]),
+    ("web", &["traffic", "stats", "policy", "gateway"]),
     ("testkit", &["traffic", "stats"]),
     ("xtask", &[]),
-    ("tidegate", &["traffic", "stats", "policy", "load", "logs", "config", "report"]),
+    (
+        "tidegate",
+        &[
+            "traffic", "stats", "policy", "wire", "logs", "load", "gateway", "config", "report",
+            "web",
+        ],
+    ),
 ];
 
 fn root() -> PathBuf {

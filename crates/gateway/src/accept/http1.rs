@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wire::{HeadLimits, Version};
 
+use crate::accept::listener::FIRST_REQUEST_GRACE;
 use crate::client::Client;
 use crate::core::Core;
 use crate::exchange::{exchange, refuse};
@@ -46,7 +47,7 @@ pub(crate) async fn serve(core: &Rc<Core>, connection: Http1, origin: Origin, de
         let view = core.view();
         let limits = &view.params.limits;
         client.begin(limits);
-        let got = next_head(&mut client, limits, &mut request, ending.as_mut()).await;
+        let got = next_head(&mut client, limits, &mut request, ending.as_mut(), served == 0).await;
         let understood = match got {
             Ok(false) => return,
             Ok(true) => request.understand(&origin).map_err(failure_of),
@@ -90,6 +91,7 @@ async fn next_head(
     limits: &ClientLimits,
     request: &mut Request,
     mut ending: Pin<&mut impl Future<Output = ()>>,
+    is_first: bool,
 ) -> Result<bool, FailureKind> {
     let Peer::Http1(connection) = &mut client.peer else { return Ok(false) };
     if connection.unread().is_empty() {
@@ -100,7 +102,13 @@ async fn next_head(
             }
             ending.as_mut().poll(cx).map(|()| false)
         });
-        if readable.await != Some(true) {
+        let mut readable = readable.await;
+        if readable == Some(false) && is_first {
+            client.deadline.set(Instant::now() + FIRST_REQUEST_GRACE);
+            let waited = client.deadline.guard(|cx| connection.poll_readable(cx));
+            readable = waited.await.map(|()| true);
+        }
+        if readable != Some(true) {
             return Ok(false);
         }
     }

@@ -5,7 +5,6 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
@@ -31,8 +30,9 @@ const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Bytes that wait to be sent, per stream.
 const SEND_BUFFER: usize = 256 << 10;
-/// Streams that may be reset because of the client's own errors.
-const ERROR_RESETS_MAX: usize = 64;
+/// Streams of a connection that may be refused or reset because of the client's own errors. A
+/// client that opens many before it has learned the limit makes none.
+const ERROR_RESETS_MAX: usize = 1_024;
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(
@@ -64,12 +64,10 @@ pub(crate) async fn serve(
     let mut served = 0;
     let mut closing = false;
     loop {
-        // An idle connection is closed like any other.
-        if Rc::strong_count(&streams) == 1 {
-            deadline.set(Instant::now() + limits.keep_alive);
-        } else {
-            deadline.set(Instant::now() + FAR);
-        }
+        // An idle connection is closed like any other. When its last stream ends is not seen
+        // here, so one that was busy is given the same time once more.
+        let busy = Rc::strong_count(&streams) > 1;
+        deadline.set(Instant::now() + limits.keep_alive);
         match next(&mut connection, &mut deadline, ending.as_mut(), closing).await {
             Event::Stream(request, respond) => {
                 served += 1;
@@ -90,11 +88,13 @@ pub(crate) async fn serve(
                 connection.graceful_shutdown();
                 closing = true;
             }
-            Event::Idle if Rc::strong_count(&streams) == 1 => {
+            Event::Idle if busy || Rc::strong_count(&streams) > 1 => {}
+            // The client was told and does not answer.
+            Event::Idle if closing => return,
+            Event::Idle => {
                 connection.graceful_shutdown();
                 closing = true;
             }
-            Event::Idle => {}
             Event::Failed(error) => {
                 if error.is_go_away() || error.is_reset() || error.is_library() {
                     core.metrics.connection_refused("http2-protocol");
@@ -104,9 +104,6 @@ pub(crate) async fn serve(
         }
     }
 }
-
-/// Longer than any stream takes between two looks.
-const FAR: Duration = Duration::from_secs(3_600);
 
 enum Event {
     Stream(http::Request<RecvStream>, SendResponse<Bytes>),
@@ -193,7 +190,9 @@ fn understand(
     let uri = &parts.uri;
     let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     head.target.push_str(target);
-    if parts.method == http::Method::CONNECT {
+    if parts.method == http::Method::CONNECT
+        || (target == "*" && parts.method != http::Method::OPTIONS)
+    {
         return Err(FailureKind::BadRequest);
     }
     if head.fields.len() > limits.header_count {

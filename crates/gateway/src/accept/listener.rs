@@ -20,6 +20,9 @@ use crate::request::canonical;
 
 /// Connections that the kernel may queue; it cuts this to its own limit.
 const BACKLOG: i32 = 4_096;
+/// How long a connection without a request is kept once the gateway stops: whoever has just
+/// connected is about to ask.
+pub(crate) const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 /// How long to wait when the process has no descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
@@ -127,10 +130,16 @@ fn admit(core: &Rc<Core>, listener: &Rc<ListenerState>, stream: TcpStream, peer:
 
 async fn serve(core: &Rc<Core>, listener: &ListenerState, stream: TcpStream, peer: SocketAddr) {
     let mut deadline = Deadline::new();
+    let mut opening = std::pin::pin!(preamble::open(core, listener, stream, peer, &mut deadline));
     let opened = tokio::select! {
-        opened = preamble::open(core, listener, stream, peer, &mut deadline) => opened,
-        // Nothing was asked yet.
-        () = core.ending.notified() => return,
+        opened = &mut opening => opened,
+        () = core.ending.notified() => {
+            match tokio::time::timeout(FIRST_REQUEST_GRACE, opening).await {
+                Ok(opened) => opened,
+                // Nothing was asked.
+                Err(_) => return,
+            }
+        }
     };
     match opened {
         Ok((Protocol::Http1(connection), origin)) => {

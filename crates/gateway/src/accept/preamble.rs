@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
@@ -17,6 +16,7 @@ use crate::net::deadline::Deadline;
 use crate::net::http1::Http1;
 use crate::net::stream::{Plain, Stream};
 use crate::outgoing::is_trusted;
+use crate::params::ClientLimits;
 use crate::request::Origin;
 
 /// What HTTP/2 clients send first (RFC 9113 section 3.4).
@@ -98,10 +98,8 @@ pub(crate) async fn open(
         return Ok((Protocol::Http2(stream, Vec::new()), origin));
     }
     let mut connection = Http1::new(stream, Rc::clone(&core.buffers));
-    if listener.tls.is_none()
-        && listener.params.http2
-        && is_http2(&mut connection, deadline, params.limits.keep_alive).await?
-    {
+    let may_http2 = listener.tls.is_none() && listener.params.http2;
+    if may_http2 && is_http2(&mut connection, deadline, &params.limits).await? {
         let (stream, read) = connection.into_parts();
         return Ok((Protocol::Http2(stream, read), origin));
     }
@@ -112,10 +110,10 @@ pub(crate) async fn open(
 async fn is_http2(
     connection: &mut Http1,
     deadline: &mut Deadline,
-    idle: Duration,
+    limits: &ClientLimits,
 ) -> Result<bool, Unusable> {
     // A connection may be opened long before its first request.
-    deadline.set(Instant::now() + idle);
+    deadline.set(Instant::now() + limits.keep_alive);
     loop {
         let seen = connection.unread();
         let common = seen.len().min(HTTP2_PREFACE.len());
@@ -124,6 +122,10 @@ async fn is_http2(
         }
         if common == HTTP2_PREFACE.len() {
             return Ok(true);
+        }
+        let begun = common > 0;
+        if begun {
+            deadline.set(Instant::now() + limits.header_timeout);
         }
         let read = deadline.guard(|cx| {
             if connection.unread().is_empty() {
@@ -134,7 +136,9 @@ async fn is_http2(
         match read.await {
             Some(Ok(true)) => {}
             Some(_) => return Err(Unusable::Closed),
-            None => return Err(Unusable::Timeout),
+            // HTTP/1.1 says that it took too long.
+            None if begun => return Ok(false),
+            None => return Err(Unusable::Closed),
         }
     }
 }

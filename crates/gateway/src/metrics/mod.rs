@@ -5,6 +5,9 @@
 mod render;
 mod state;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,8 +18,9 @@ use crate::upstream::shared::lock;
 pub use render::{METRICS, Metric};
 pub use state::{ServerState, State, StoreState, UpstreamState};
 
-/// Most names that counters are kept for, per kind; more share the last one. Names that are gone
-/// from the configuration keep their counts.
+/// Most names that counters are kept for, per kind; more share the last one. A name that no
+/// configuration uses any more is forgotten once a new one comes: addresses of a DNS name come and
+/// go.
 pub const NAMES_MAX: usize = 8_192;
 /// The name of those beyond [`NAMES_MAX`].
 const OTHER: &str = "other";
@@ -224,6 +228,8 @@ pub struct CoreMetrics {
     mirrored: Counter,
     mirror_dropped: Counter,
     unrouted: Counter,
+    tls_handshakes: Counter,
+    http2_streams: Counter,
 }
 
 impl CoreMetrics {
@@ -240,6 +246,8 @@ impl CoreMetrics {
             mirrored: Counter::default(),
             mirror_dropped: Counter::default(),
             unrouted: Counter::default(),
+            tls_handshakes: Counter::default(),
+            http2_streams: Counter::default(),
         }
     }
 
@@ -280,6 +288,16 @@ impl CoreMetrics {
         if let Some(at) = REFUSALS.iter().position(|known| *known == reason) {
             self.refused[at].add(1);
         }
+    }
+
+    /// Counts a TLS handshake with a client that succeeded.
+    pub fn tls_handshake(&self) {
+        self.tls_handshakes.add(1);
+    }
+
+    /// Counts a request that came as an HTTP/2 stream.
+    pub fn http2_stream(&self) {
+        self.http2_streams.add(1);
     }
 
     pub(crate) fn tunnel_opened(&self) {
@@ -330,7 +348,11 @@ fn named<K: Ord + Clone, V>(
     make: impl FnOnce() -> V,
 ) -> Arc<V> {
     let mut map = lock(map);
-    let name = if map.len() < NAMES_MAX || map.contains_key(&name) { name } else { other };
+    if let Some(known) = map.get(&name) {
+        return Arc::clone(known);
+    }
+    map.retain(|_, counters| Arc::strong_count(counters) > 1);
+    let name = if map.len() < NAMES_MAX { name } else { other };
     Arc::clone(map.entry(name).or_insert_with(|| Arc::new(make())))
 }
 

@@ -129,6 +129,13 @@ pub const METRICS: &[Metric] = &[
         "Client connections that were given up before their first request.",
     ),
     metric(
+        "tidegate_tls_handshakes_total",
+        "counter",
+        "",
+        "TLS handshakes with clients that succeeded.",
+    ),
+    metric("tidegate_http2_streams_total", "counter", "", "Requests that came as HTTP/2 streams."),
+    metric(
         "tidegate_tunnels_total",
         "counter",
         "",
@@ -377,6 +384,10 @@ impl Registry {
         for (index, reason) in REFUSALS.iter().enumerate() {
             text.sample(&[("reason", reason)], self.core_sum(|core| core.refused[index].get()));
         }
+        text.family("tidegate_tls_handshakes_total");
+        text.sample(&[], self.core_sum(|core| core.tls_handshakes.get()));
+        text.family("tidegate_http2_streams_total");
+        text.sample(&[], self.core_sum(|core| core.http2_streams.get()));
         let opened = self.core_sum(|core| core.tunnels.get());
         text.family("tidegate_tunnels_total");
         text.sample(&[], opened);

@@ -8,6 +8,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use traffic::{Fields, Name};
+use wire::chunked::may_trail;
 
 use crate::net::http1::BodyError;
 
@@ -76,7 +77,16 @@ impl Http2 {
                     let trailers = ready!(receive.poll_trailers(cx));
                     self.receive = None;
                     match trailers {
-                        Ok(Some(map)) => fields_of(&map, &mut self.trailers),
+                        Ok(Some(map)) => {
+                            fields_of(&map, &mut self.trailers);
+                            // As with HTTP/1.1, which they may become.
+                            let fields = &self.trailers;
+                            if fields.iter().any(|field| !may_trail(field.name))
+                                || wire::check_fields(fields).is_err()
+                            {
+                                return Poll::Ready(Err(BodyError::Malformed));
+                            }
+                        }
                         Ok(None) => {}
                         Err(_) => return Poll::Ready(Err(BodyError::Cut)),
                     }
@@ -169,6 +179,12 @@ impl Http2 {
         self.send = Sending::Ended;
         self.receive = None;
     }
+}
+
+/// Whether the server says that it did not look at the request (RFC 9113 section 8.7).
+pub(crate) fn is_unprocessed(error: &h2::Error) -> bool {
+    let leaving = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
+    error.is_remote() && (leaving || error.reason() == Some(Reason::REFUSED_STREAM))
 }
 
 /// Copies received fields.

@@ -142,6 +142,12 @@ impl LocalUpstream {
         }
     }
 
+    /// Whether a server is up that was not tried yet.
+    pub(crate) fn has_untried(&self, tried: &Tried, now: Duration) -> bool {
+        let mut servers = self.servers.iter().enumerate();
+        servers.any(|(index, server)| !tried.has(index) && server.shared.is_up(now))
+    }
+
     /// The server that a client sticks to, when it may.
     pub(crate) fn stuck_to(&self, tag: u64, tried: &Tried, now: Duration) -> Option<usize> {
         let max = self.shared.params.limits.connections;
@@ -176,9 +182,8 @@ impl LocalUpstream {
 
     /// Closes idle connections whose time is over.
     pub(crate) fn sweep(&self, now: Duration) {
-        let before = now.saturating_sub(self.shared.params.idle);
         for server in &self.servers {
-            server.pool.sweep(before);
+            server.pool.sweep(now, self.shared.params.idle);
         }
     }
 }

@@ -12,13 +12,15 @@ use crate::net::http1::Http1;
 /// Most HTTP/2 connections per server and core.
 const HTTP2_MAX: usize = 8;
 /// Streams on one HTTP/2 connection before another one is opened.
-const STREAMS_PER_CONNECTION: u32 = 100;
+pub(crate) const STREAMS_PER_CONNECTION: usize = 100;
 
 /// An HTTP/2 connection.
 pub(crate) struct Http2Connection {
     pub(crate) send: SendRequest<Bytes>,
     streams: Cell<u32>,
     closed: Rc<Cell<bool>>,
+    /// Since when it has no streams.
+    idle_since: Cell<Option<Duration>>,
 }
 
 /// A stream of an HTTP/2 connection that counts against it.
@@ -29,6 +31,11 @@ pub(crate) struct StreamSlot {
 impl StreamSlot {
     pub(crate) fn sender(&self) -> SendRequest<Bytes> {
         self.connection.send.clone()
+    }
+
+    /// Opens no more streams on the connection; those that are open go on.
+    pub(crate) fn retire(&self) {
+        self.connection.closed.set(true);
     }
 }
 
@@ -76,8 +83,7 @@ impl Pool {
         let mut connections = self.http2.borrow_mut();
         connections.retain(|connection| !connection.closed.get());
         let connection = connections.iter().min_by_key(|connection| connection.streams.get())?;
-        let allowed =
-            connection.send.current_max_send_streams().min(STREAMS_PER_CONNECTION as usize);
+        let allowed = connection.send.current_max_send_streams().min(STREAMS_PER_CONNECTION);
         if connection.streams.get() as usize >= allowed && connections.len() < HTTP2_MAX {
             return None;
         }
@@ -91,16 +97,27 @@ impl Pool {
         send: SendRequest<Bytes>,
         closed: Rc<Cell<bool>>,
     ) -> StreamSlot {
-        let connection = Rc::new(Http2Connection { send, streams: Cell::new(1), closed });
+        let connection = Rc::new(Http2Connection {
+            send,
+            streams: Cell::new(1),
+            closed,
+            idle_since: Cell::new(None),
+        });
         self.http2.borrow_mut().push(Rc::clone(&connection));
         StreamSlot { connection }
     }
 
-    /// Closes connections that were idle since before `before`, and those that are broken.
-    pub(crate) fn sweep(&self, before: Duration) {
+    /// Closes connections that were idle for too long, and those that are broken.
+    pub(crate) fn sweep(&self, now: Duration, idle: Duration) {
+        let before = now.saturating_sub(idle);
         self.idle.borrow_mut().retain_mut(|(connection, since)| {
             *since >= before && connection.stream_mut().is_silent()
         });
-        self.http2.borrow_mut().retain(|connection| !connection.closed.get());
+        self.http2.borrow_mut().retain(|connection| {
+            let is_idle = connection.streams.get() == 0;
+            let since = is_idle.then(|| connection.idle_since.get().unwrap_or(now));
+            connection.idle_since.set(since);
+            !connection.closed.get() && since.is_none_or(|since| since >= before)
+        });
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use policy::adaptive::{AdaptiveLimit, AdaptiveParams};
-use policy::breaker::{Breaker, BreakerParams};
+use policy::breaker::{Breaker, BreakerParams, State};
 use policy::ejection::{EjectionParams, Ejector, Outcome};
 use tokio::sync::Notify;
 
@@ -283,6 +283,8 @@ impl Upstream {
         let mut state = breaker.lock();
         let permit = match permit {
             Some(permit) => permit,
+            // It began before the breaker opened: its place is not among the probes.
+            None if state.state(now) != State::Closed => return,
             // The first failure: from now on requests ask.
             None => match state.try_acquire(now) {
                 Ok(permit) => permit,
@@ -304,7 +306,7 @@ impl Upstream {
     }
 
     /// The word for the breaker's state, if there is one.
-    pub(crate) fn breaker_state(&self, now: Duration) -> Option<policy::breaker::State> {
+    pub(crate) fn breaker_state(&self, now: Duration) -> Option<State> {
         self.breaker.as_ref().map(|breaker| breaker.lock().state(now))
     }
 
@@ -327,9 +329,11 @@ impl Upstream {
 
     /// Whether the adaptive limit lets one more request in.
     pub(crate) fn has_room(&self) -> bool {
-        self.adaptive
-            .as_ref()
-            .is_none_or(|adaptive| self.in_flight.load(Ordering::Relaxed) < lock(adaptive).limit())
+        self.adaptive.as_ref().is_none_or(|adaptive| {
+            let waiting = u32::try_from(self.waiting()).unwrap_or(u32::MAX);
+            let busy = self.in_flight.load(Ordering::Relaxed).saturating_add(waiting);
+            busy < lock(adaptive).limit()
+        })
     }
 
     /// The adaptive limit, if there is one.

@@ -2,14 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use gateway::Gateway;
 use gateway::params::*;
+use gateway::{FailureKind, Gateway};
+use testkit::origin::{Behaviour, Origin, OriginConfig};
 use traffic::{Rate, Ratio};
 
 /// How long a client waits for bytes before the test fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Parameters with one listener, and one route `/` to an upstream of these servers.
 pub(crate) fn params(servers: &[SocketAddr]) -> GatewayParams {
@@ -150,6 +151,52 @@ pub(crate) fn start(params: GatewayParams) -> Running {
     Running { gateway, address }
 }
 
+impl Running {
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// The value of a metric, by its name and labels as they are written; 0 when it is not there.
+    pub(crate) fn metric(&self, sample: &str) -> f64 {
+        let text = self.gateway.metrics();
+        let value = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// How many requests failed in this way.
+    pub(crate) fn failures(&self, kind: FailureKind) -> f64 {
+        let (owner, label) = (kind.owner().as_str(), kind.label());
+        self.metric(&format!("tidegate_failures_total{{owner=\"{owner}\",kind=\"{label}\"}}"))
+    }
+
+    /// Waits until something holds, which happens without any client learning of it.
+    pub(crate) fn wait_until(&self, what: &str, holds: impl Fn(&Running) -> bool) {
+        let start = Instant::now();
+        while !holds(self) {
+            assert!(start.elapsed() < PATIENCE, "never: {what}\n{}", self.gateway.metrics());
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until no request is in flight towards any server: nothing was forgotten.
+    pub(crate) fn wait_until_idle(&self) {
+        self.wait_until("no request in flight", |running| {
+            let text = running.gateway.metrics();
+            let mut in_flight =
+                text.lines().filter(|line| line.starts_with("tidegate_server_in_flight{"));
+            in_flight.all(|line| line.ends_with(" 0"))
+        });
+    }
+}
+
+pub(crate) fn origin(behaviour: Behaviour) -> Origin {
+    Origin::start(OriginConfig::new(behaviour)).unwrap()
+}
+
+pub(crate) fn echo() -> Origin {
+    origin(Behaviour::Echo)
+}
+
 /// A response, as far as tests look at it.
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -188,6 +235,11 @@ impl Client {
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends, unless the gateway has closed the connection.
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
     /// A GET without a body.
@@ -264,6 +316,38 @@ impl Client {
             body.extend(self.read.drain(..size));
             assert_eq!(self.line(), "");
         }
+    }
+
+    /// Reads until so many bytes have come; false when the connection ends before.
+    pub(crate) fn wait_for_bytes(&mut self, count: usize) -> bool {
+        while self.read.len() < count {
+            if !self.fill() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Reads until this has come; false when the connection ends before.
+    pub(crate) fn wait_for(&mut self, text: &str) -> bool {
+        while !self.read.windows(text.len()).any(|window| window == text.as_bytes()) {
+            if !self.fill() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Everything until the gateway closes the connection.
+    pub(crate) fn everything(&mut self) -> String {
+        while self.fill() {}
+        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
+    }
+
+    /// Everything until the gateway closes the connection, which may be no text.
+    pub(crate) fn everything_raw(&mut self) -> Vec<u8> {
+        while self.fill() {}
+        std::mem::take(&mut self.read)
     }
 
     /// Whether the gateway closes the connection, and nothing more comes.

@@ -127,7 +127,7 @@ fn is_protocol(text: &[u8]) -> bool {
 }
 
 /// A byte of a token (RFC 9110 §5.6.2).
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

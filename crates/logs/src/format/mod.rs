@@ -4,6 +4,7 @@
 mod clf;
 mod combined;
 mod common;
+mod json;
 
 use crate::{RejectReason, timestamp::Clock};
 use traffic::Hit;
@@ -11,6 +12,8 @@ use traffic::Hit;
 /// A log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
+    /// tidegate's own: a JSON object per line with every field of a hit.
+    TidegateJson,
     /// The common log format followed by quoted referrer and user agent; nginx's default.
     Combined,
     /// The common log format of the CERN and NCSA servers:
@@ -21,32 +24,38 @@ pub enum Format {
 impl Format {
     /// Every format; the one that asks for more comes first, since a line of it may also read as
     /// a simpler one with fields left over.
-    pub const ALL: [Self; 2] = [Self::Combined, Self::Common];
+    pub const ALL: [Self; 3] = [Self::TidegateJson, Self::Combined, Self::Common];
 
     /// The name that people use.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::TidegateJson => "tidegate-json",
             Self::Combined => "combined",
             Self::Common => "common",
         }
     }
 
-    /// Reads one line, with or without its line end, in this format only.
+    /// Reads one line, with or without its line end, in this format only. `scratch` holds what
+    /// had to be rewritten; its content before does not matter.
     ///
-    /// Fields are as logged: escapes (`\"`, `\xhh`) are left as they are. The target holds no
-    /// control bytes, but may hold spaces. Fields after the last known one are ignored.
+    /// Fields of the text formats are as logged: escapes (`\"`, `\xhh`) are left as they are, since
+    /// writers differ in what they escape; [`traffic::unescape_text`] takes tidegate's back. Those
+    /// of JSON are taken back. The target holds no control bytes, but may hold spaces. Fields
+    /// after the last known one are ignored.
     ///
     /// # Errors
     /// The reason why the line is not of this format.
-    pub fn parse_line(self, line: &[u8]) -> Result<Hit<'_>, RejectReason> {
-        self.parse(content(line)?, &mut Clock::default())
-    }
-
-    fn parse<'a>(self, line: &'a [u8], clock: &mut Clock) -> Result<Hit<'a>, RejectReason> {
+    pub fn parse_line<'a>(
+        self,
+        line: &'a [u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<Hit<'a>, RejectReason> {
+        let line = content(line)?;
         match self {
-            Self::Combined => combined::parse(line, clock),
-            Self::Common => common::parse(line, clock),
+            Self::TidegateJson => json::parse(line, scratch),
+            Self::Combined => combined::parse(line, &mut Clock::default()),
+            Self::Common => common::parse(line, &mut Clock::default()),
         }
     }
 }
@@ -70,20 +79,25 @@ pub fn detect(sample: &[u8]) -> Option<Format> {
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
     clock: Clock,
+    /// Texts of the last line whose escapes were taken back; not longer than the line.
+    scratch: Vec<u8>,
 }
 
 impl Parser {
     /// The hit and its format. The reason of a reject is that of the simplest format.
-    pub(crate) fn parse<'a>(&mut self, line: &'a [u8]) -> Result<(Format, Hit<'a>), RejectReason> {
+    pub(crate) fn parse<'a>(
+        &'a mut self,
+        line: &'a [u8],
+    ) -> Result<(Format, Hit<'a>), RejectReason> {
         let line = content(line)?;
-        let mut outcome = Err(RejectReason::NotAccessLog);
-        for format in Format::ALL {
-            outcome = format.parse(line, &mut self.clock).map(|hit| (format, hit));
-            if outcome.is_ok() {
-                break;
-            }
+        if json::is_meant(line) {
+            let hit = json::parse(line, &mut self.scratch)?;
+            return Ok((Format::TidegateJson, hit));
         }
-        outcome
+        if let Ok(hit) = combined::parse(line, &mut self.clock) {
+            return Ok((Format::Combined, hit));
+        }
+        Ok((Format::Common, common::parse(line, &mut self.clock)?))
     }
 }
 

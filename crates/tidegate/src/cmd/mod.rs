@@ -2,9 +2,11 @@
 
 mod capacity;
 mod compare;
+mod config;
 mod flags;
 mod load;
 mod replay;
+mod up;
 
 use clap::Subcommand;
 
@@ -19,21 +21,27 @@ pub(crate) use self::load::execute;
 pub(crate) enum Verb {
     /// See it work: a sample shop, a compressed day of users, and how many it holds
     Demo(demo::DemoArgs),
+    /// Run a gateway: balance, cache, limit and fail over, as one file says
+    Up(up::UpArgs),
     /// Send load to a target and measure it
     Load(Box<load::LoadArgs>),
     /// Find how many users, or requests per second, a target holds
     Capacity(Box<capacity::CapacityArgs>),
     /// Compare two runs saved with `load --save`
     Compare(compare::CompareArgs),
+    /// Check a gateway's configuration, or ask what it does with a request
+    Config(config::ConfigArgs),
 }
 
 impl Verb {
     pub(crate) fn run(self) -> Result<Exit, Failed> {
         match self {
             Verb::Demo(args) => demo::run(&args),
+            Verb::Up(args) => up::run(&args),
             Verb::Load(args) => load::run(&args),
             Verb::Capacity(args) => capacity::run(&args),
             Verb::Compare(args) => compare::run(&args),
+            Verb::Config(args) => config::run(args),
         }
     }
 }

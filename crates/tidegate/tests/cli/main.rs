@@ -8,3 +8,4 @@ mod load;
 mod nginx;
 mod replay;
 mod scenarios;
+mod up;

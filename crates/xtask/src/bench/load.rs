@@ -6,14 +6,16 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::{Wrk, machine, median, publish};
 use crate::packages::{self, Needed};
+use crate::process::{Server, free_port, pinned, status_kb};
+use crate::tidegate;
 
 const NEEDED: [Needed; 3] = [
     Needed { program: "nginx", package: "nginx-light" },
@@ -65,13 +67,13 @@ impl Sample {
     }
 }
 
-/// Runs the benchmark and writes `docs/benchmarks.md`.
+/// Runs the benchmark and writes its part of `docs/benchmarks.md`.
 pub(crate) fn run(args: &[&str]) -> Result<()> {
     ensure!(args.is_empty(), "usage: cargo xtask bench load");
     packages::ensure(&NEEDED)?;
-    let binary = build()?;
+    let binary = tidegate::release_binary()?;
     let folder = tempfile::tempdir()?;
-    let nginx = Nginx::start(folder.path())?;
+    let nginx = start_nginx(folder.path())?;
     let url = format!("http://127.0.0.1:{}/", nginx.port);
     let scenario = folder.path().join("journey.toml");
     fs::write(&scenario, JOURNEY)?;
@@ -95,66 +97,25 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
         }
     }
     let memory = idle_memory(&binary, &url, folder.path())?;
-    let page = page(&wrk, &one, &journey, &others, &memory);
-    fs::write("docs/benchmarks.md", &page)?;
-    println!("{page}");
-    Ok(())
+    publish("cargo xtask bench load", &page(&wrk, &one, &journey, &others, &memory))
 }
 
-fn build() -> Result<PathBuf> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let built =
-        Command::new(cargo).args(["build", "--release", "--quiet", "-p", "tidegate"]).status()?;
-    ensure!(built.success(), "the build failed");
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    Ok(target.join("release/tidegate"))
-}
-
-/// An nginx of our own, on a free port; stopped when dropped.
-struct Nginx {
-    child: Child,
-    port: u16,
-}
-
-impl Nginx {
-    fn start(folder: &Path) -> Result<Nginx> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let dir = folder.display();
-        let body = BODY.replace('"', "\\\"");
-        let config = format!(
-            "daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log;\n\
-             worker_rlimit_nofile 65536; events {{ worker_connections 40000; }}\n\
-             http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;\n\
-             server {{ listen 127.0.0.1:{port} backlog=8192;\n\
-             location / {{ default_type application/json; return 200 \"{body}\"; }} }} }}\n"
-        );
-        let path = folder.join("nginx.conf");
-        fs::write(&path, config)?;
-        let nginx = packages::find("nginx").context("nginx is missing")?;
-        let child = Command::new("taskset")
-            .args(["-c", "1"])
-            .arg(nginx)
-            .arg("-c")
-            .arg(&path)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let started = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            ensure!(started.elapsed() < Duration::from_secs(10), "nginx did not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(Nginx { child, port })
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // SIGTERM lets the master end its workers; kill would leave them.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
-    }
+/// An nginx on core 1 that answers from its configuration.
+fn start_nginx(folder: &Path) -> Result<Server> {
+    let port = free_port()?;
+    let dir = folder.display();
+    let body = BODY.replace('"', "\\\"");
+    let config = format!(
+        "daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log;\n\
+         worker_rlimit_nofile 65536; events {{ worker_connections 40000; }}\n\
+         http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;\n\
+         server {{ listen 127.0.0.1:{port} backlog=8192;\n\
+         location / {{ default_type application/json; return 200 \"{body}\"; }} }} }}\n"
+    );
+    let path = folder.join("nginx.conf");
+    fs::write(&path, config)?;
+    let nginx = packages::find("nginx").context("nginx is missing")?;
+    Server::start("nginx", pinned(1, &nginx).arg("-c").arg(&path), port, folder)
 }
 
 /// Runs a command line pinned to core 0 and returns its stdout, CPU seconds and wall seconds.
@@ -176,11 +137,7 @@ fn timed(command: &str) -> Result<(String, f64, f64)> {
 
 fn run_wrk(url: &str) -> Result<Sample> {
     let (text, cpu_s, _) = timed(&format!("wrk -t1 -c{CONNECTIONS} -d{SECONDS}s {url}"))?;
-    let line =
-        text.lines().find(|line| line.contains("requests in")).context("wrk printed no total")?;
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let requests = words[0].parse()?;
-    let wall_s = words[3].trim_end_matches([',', 's']).parse()?;
+    let Wrk { requests, wall_s, .. } = Wrk::parse(&text)?;
     Ok(Sample { requests, cpu_s, wall_s })
 }
 
@@ -248,13 +205,10 @@ fn idle_memory(binary: &Path, url: &str, folder: &Path) -> Result<Memory> {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let status = format!("/proc/{}/status", child.id());
         let (mut peak, mut idle) = (0.0, 0.0);
         while child.try_wait()?.is_none() {
-            if let Ok(text) = fs::read_to_string(&status) {
-                peak = kilobytes(&text, "VmHWM:").unwrap_or(peak);
-                idle = kilobytes(&text, "VmRSS:").unwrap_or(idle);
-            }
+            peak = status_kb(child.id(), "VmHWM:").unwrap_or(peak);
+            idle = status_kb(child.id(), "VmRSS:").unwrap_or(idle);
             std::thread::sleep(Duration::from_millis(200));
         }
         let run = read_run(&json)?;
@@ -270,15 +224,6 @@ fn idle_memory(binary: &Path, url: &str, folder: &Path) -> Result<Memory> {
     Ok(Memory { users, peak_kb, idle_kb, base_kb })
 }
 
-fn kilobytes(status: &str, key: &str) -> Option<f64> {
-    status.lines().find(|line| line.starts_with(key))?.split_whitespace().nth(1)?.parse().ok()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 fn page(
     wrk: &[Sample],
     one: &[Sample],
@@ -291,14 +236,12 @@ fn page(
     let per_s = |samples: &[Sample]| median(samples.iter().map(|sample| sample.per_s()).collect());
     let wrk_us = us(wrk);
     let mut page = String::from(
-        "# Benchmarks\n\nWritten by `cargo xtask bench load`. Figures are medians over paired rounds; the ratio is requests\n\
-         per CPU second relative to wrk's, so above 1.00 is better than wrk.\n\n## Load generator\n\n",
+        "## Load generator\n\nThe ratio is requests per CPU second relative to wrk's, so above 1.00 is better than wrk.\n\n",
     );
     let _ = writeln!(
         page,
-        "Machine: {}, {} cores. Target: nginx, one worker on core 1, `return 200` with {} bytes, loopback.",
-        cpu_model(),
-        cores(),
+        "Machine: {}. Target: nginx, one worker on core 1, `return 200` with {} bytes, loopback.",
+        machine(),
         BODY.len()
     );
     let _ = writeln!(
@@ -325,7 +268,7 @@ fn page(
         page.push_str("\noha was not installed.\n");
     }
     let per_user = |kb: f64| (kb - memory.base_kb).max(0.0) / f64::from(memory.users);
-    let _ = writeln!(page, "\n## Memory of connected users\n");
+    let _ = writeln!(page, "\n### Memory of connected users\n");
     let _ = writeln!(
         page,
         "{} users, each with its own connection, one request and then a wait; resident memory above that of one user.\n",
@@ -336,7 +279,7 @@ fn page(
         writeln!(page, "| peak (while they connect) | {:.1} | ≤ 20 |", per_user(memory.peak_kb));
     let _ = writeln!(page, "| idle | {:.1} | ≤ 20 |", per_user(memory.idle_kb));
     page.push_str(
-        "\n## Commands\n\n```sh\ncargo xtask bench load\n# which runs, pinned with taskset:\n",
+        "\n### Commands\n\n```sh\ncargo xtask bench load\n# which runs, pinned with taskset:\n",
     );
     let _ = writeln!(
         page,
@@ -347,14 +290,4 @@ fn page(
     page.push_str(JOURNEY);
     page.push_str("```\n\nCPU time is that of the whole process (user and system) as bash's `time` reports it, start-up and report\nincluded. Most of it is the kernel's: one `write` and one `read` per request, and a share of an `epoll_wait`.\nwrk pays two `epoll_ctl` calls per request on top; tidegate pays for its clocks and three histograms.\n");
     page
-}
-
-fn cpu_model() -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    model.map_or("unknown CPU".to_owned(), |(_, name)| name.trim().to_owned())
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,0 +1,31 @@
+//! `cargo xtask conformance`: third-party suites against the gateway, and against other proxies,
+//! which shows that what is asked for is possible.
+
+mod cache;
+mod h2;
+mod slow;
+mod subject;
+mod websocket;
+
+use anyhow::{Result, bail};
+
+/// Runs one suite or all of them.
+pub(crate) fn run(args: &[&str]) -> Result<()> {
+    match args {
+        ["cache", rest @ ..] => cache::run(rest),
+        ["websocket", rest @ ..] => websocket::run(subject::named(rest)?),
+        ["slow", rest @ ..] => slow::run(subject::named(rest)?),
+        ["h2", rest @ ..] => h2::run(subject::named(rest)?),
+        ["all"] => all(),
+        _ => bail!("usage: cargo xtask conformance cache | websocket | slow | h2 | all"),
+    }
+}
+
+/// All suites against tidegate's debug binary.
+pub(crate) fn all() -> Result<()> {
+    for suite in ["cache", "websocket", "slow", "h2"] {
+        eprintln!("== conformance {suite}");
+        run(&[suite])?;
+    }
+    Ok(())
+}
