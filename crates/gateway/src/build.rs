@@ -38,7 +38,7 @@ pub enum BuildError {
         /// Whose.
         what: String,
         /// Why.
-        source: TlsError,
+        source: Box<TlsError>,
     },
     /// A folder of files.
     #[error("cannot serve files from {path}: {source}")]
@@ -157,22 +157,21 @@ fn servers_of(
     {
         return Ok(Backend::Servers { upstream: Arc::clone(upstream), tls: tls.clone() });
     }
-    let tls =
-        match &params.tls {
-            None => None,
-            Some(settings) => {
-                let alpn: &[&[u8]] = match params.protocol {
-                    UpstreamProtocol::Http1 => &[b"http/1.1"],
-                    UpstreamProtocol::Http2 => &[b"h2"],
-                    UpstreamProtocol::Auto => &[b"h2", b"http/1.1"],
-                };
-                let config = tls::client_config(settings, alpn);
-                Some(config.map_err(|source| BuildError::Tls {
-                    what: format!("upstream `{name}`"),
-                    source,
-                })?)
-            }
-        };
+    let tls = match &params.tls {
+        None => None,
+        Some(settings) => {
+            let alpn: &[&[u8]] = match params.protocol {
+                UpstreamProtocol::Http1 => &[b"http/1.1"],
+                UpstreamProtocol::Http2 => &[b"h2"],
+                UpstreamProtocol::Auto => &[b"h2", b"http/1.1"],
+            };
+            let config = tls::client_config(settings, alpn);
+            Some(config.map_err(|source| BuildError::Tls {
+                what: format!("upstream `{name}`"),
+                source: Box::new(source),
+            })?)
+        }
+    };
     let params = Arc::new(params.clone());
     let counters = registry.upstream(name);
     let upstream = Arc::new(Upstream::new(name.to_owned(), params, servers, counters));

@@ -51,7 +51,7 @@ pub(crate) async fn resolve_all(names: &[String]) -> Resolved {
 }
 
 fn resolver() -> Option<TokioResolver> {
-    let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+    let built = TokioResolver::builder_tokio().and_then(hickory_resolver::ResolverBuilder::build);
     built
         .inspect_err(|error| tracing::warn!(%error, "cannot read the system's DNS configuration"))
         .ok()

@@ -87,7 +87,7 @@ pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     view: RefCell<Rc<View>>,
     pub(crate) buffers: Rc<BufferPool>,
-    heads: RefCell<Vec<Box<ResponseHead>>>,
+    heads: RefCell<Vec<ResponseHead>>,
     rng: RefCell<Xoshiro256PlusPlus>,
     pub(crate) log: RefCell<Option<CoreLog>>,
     pub(crate) metrics: Arc<CoreMetrics>,
@@ -182,11 +182,11 @@ impl Core {
         self.rng.borrow_mut()
     }
 
-    pub(crate) fn take_head(&self) -> Box<ResponseHead> {
+    pub(crate) fn take_head(&self) -> ResponseHead {
         self.heads.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(crate) fn give_head(&self, mut head: Box<ResponseHead>) {
+    pub(crate) fn give_head(&self, mut head: ResponseHead) {
         let mut heads = self.heads.borrow_mut();
         if heads.len() < HEADS_MAX {
             head.clear();

@@ -144,7 +144,7 @@ impl Gateway {
                 snapshot: Arc::clone(&snapshot),
                 listeners: listens(&params, &tls, &sockets, index, |_| true)?,
                 seed: seed.wrapping_add(index as u64 + 1),
-                log: logger.as_ref().map(|logger| logger.core()),
+                log: logger.as_ref().map(AccessLogger::core),
                 metrics: registry.core(index),
             })
             .map_err(StartError::Thread)?;
@@ -226,7 +226,11 @@ impl Gateway {
         if let Purged::Url(url) = what {
             // Routes may make different keys of one URL.
             let caches = snapshot.routes.iter().filter_map(|route| route.cache.as_ref());
-            return caches.fold(true, |is_url, cache| cache.purge_url(url, how) && is_url);
+            let mut is_url = true;
+            for cache in caches {
+                is_url &= cache.purge_url(url, how);
+            }
+            return is_url;
         }
         for (_, store) in status::stores(&snapshot) {
             match what {
@@ -448,7 +452,7 @@ fn tls_of(params: &GatewayParams) -> Result<(TlsConfigs, Vec<CertificateWatch>),
         let made = tls::server_config(settings, listener.http2);
         let (config, watch) = made.map_err(|source| BuildError::Tls {
             what: format!("listener `{}`", listener.name),
-            source,
+            source: Box::new(source),
         })?;
         configs.insert(listener.address, config);
         watches.push(watch);

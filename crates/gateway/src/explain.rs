@@ -71,8 +71,12 @@ pub fn explain(params: &GatewayParams, question: &Question) -> Result<Explanatio
         return Ok(lines);
     };
     let route = &params.routes[route];
-    lines.push(("route", format!("`{}`, the most specific match: {}", route.name, rule(&route.matches))));
-    let access = if acl::allowed(&route.access, request.client) { "allowed" } else { "403 forbidden" };
+    lines.push((
+        "route",
+        format!("`{}`, the most specific match: {}", route.name, rule(&route.matches)),
+    ));
+    let access =
+        if acl::allowed(&route.access, request.client) { "allowed" } else { "403 forbidden" };
     lines.push(("client", format!("{}, {access}", request.client)));
     if let Some(basic) = &route.access.basic {
         lines.push(("authentication", format!("basic, realm \"{}\"", basic.realm)));
@@ -170,12 +174,7 @@ fn cache(route: &Route, request: &Request, lines: &mut Explanation) {
     lines.push(("cache", format!("store `{}`, key {key}, and what `Vary` names", cache.store)));
 }
 
-fn action(
-    params: &GatewayParams,
-    route: &Route,
-    request: &mut Request,
-    lines: &mut Explanation,
-) {
+fn action(params: &GatewayParams, route: &Route, request: &mut Request, lines: &mut Explanation) {
     match &route.action {
         Action::Redirect { status, to } => {
             let location = crate::redirect::location(to, request.parts());

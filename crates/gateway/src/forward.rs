@@ -46,7 +46,7 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 /// An answer whose head has come.
 pub(crate) struct Started {
     pub(crate) peer: Peer,
-    pub(crate) head: Box<ResponseHead>,
+    pub(crate) head: ResponseHead,
     /// How long its body is.
     pub(crate) body: BodyLength,
     pub(crate) upload: Upload,
@@ -90,7 +90,7 @@ impl Started {
 struct Opened {
     peer: Peer,
     response: Option<ResponseFuture>,
-    head: Box<ResponseHead>,
+    head: ResponseHead,
     in_flight: InFlight,
     slot: Option<StreamSlot>,
     server: usize,
@@ -500,7 +500,8 @@ async fn race(
     if let Ok(result) = client.watching(alone).await.ok_or(FailureKind::Gone)? {
         return Ok((first, result));
     }
-    let second = match upstream.pick(key, tried, core.now(), &mut *core.rng()) {
+    let picked = upstream.pick(key, tried, core.now(), &mut *core.rng());
+    let second = match picked {
         Pick::Server(second) if upstream.hedges.borrow_mut().try_withdraw(core.now()) => second,
         _ => {
             let result = client.watching(one).await.ok_or(FailureKind::Gone)?;
@@ -578,7 +579,7 @@ async fn open(with: &Forwarding<'_>, server: usize) -> Result<Opened, FailureKin
     if !may_http2 {
         let tls = with.upstream.tls.as_ref();
         let stream = connect(&local.shared, params, tls, with.announced).await?;
-        let mut connection = Http1::new(stream, Rc::clone(&with.core.buffers));
+        let mut connection = Box::new(Http1::new(stream, Rc::clone(&with.core.buffers)));
         start_http1(with, server, &mut connection);
         drop(connecting);
         return Ok(opened(with, server, Peer::Http1(connection), None, None));
@@ -599,7 +600,7 @@ async fn open(with: &Forwarding<'_>, server: usize) -> Result<Opened, FailureKin
     let stream = connect(&local.shared, params, tls, with.announced).await?;
     if params.protocol == UpstreamProtocol::Auto && !stream.negotiated_h2() {
         drop(one_at_a_time);
-        let mut connection = Http1::new(stream, Rc::clone(&with.core.buffers));
+        let mut connection = Box::new(Http1::new(stream, Rc::clone(&with.core.buffers)));
         start_http1(with, server, &mut connection);
         return Ok(opened(with, server, Peer::Http1(connection), None, None));
     }
@@ -719,7 +720,7 @@ async fn start_http2(
 impl Opened {
     /// Reads the head of the answer.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), FailureKind>> {
-        let head = &mut *self.head;
+        let head = &mut self.head;
         match &mut self.peer {
             Peer::Http1(connection) => {
                 if connection.poll_flush(cx).is_ready() {

@@ -95,6 +95,7 @@ impl Record {
             attempts: (self.attempts > 0).then_some(self.attempts),
             cache: self.cache.map(str::as_bytes),
             failure: self.failure.map(|kind| kind.label().as_bytes()),
+            failure_owner: self.failure.map(|kind| kind.owner().as_str().as_bytes()),
             request_bytes: Some(self.request_bytes),
             request_id: (!request.id.is_empty()).then_some(request.id.as_bytes()),
             scheme: Some(request.scheme.as_bytes()),

@@ -110,7 +110,7 @@ async fn run(setup: Setup, mut commands: mpsc::Receiver<Command>) {
             _ = chores.tick() => {
                 flush(&core);
                 ticks += 1;
-                if ticks % 5 == 0 {
+                if ticks.is_multiple_of(5) {
                     every_second(&core);
                 }
             }

@@ -29,7 +29,12 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: u64 = 1 << 20;
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(core: &Rc<Core>, connection: Http1, origin: Origin, deadline: Deadline) {
+pub(crate) async fn serve(
+    core: &Rc<Core>,
+    connection: Box<Http1>,
+    origin: Origin,
+    deadline: Deadline,
+) {
     let mut client = Client {
         peer: Peer::Http1(connection),
         deadline,
@@ -149,6 +154,9 @@ impl Client {
 /// Closes a connection so that the client can still read what it was sent.
 async fn linger(client: Client) {
     let Client { peer: Peer::Http1(mut connection), mut deadline, .. } = client else { return };
+    if connection.must_reset() {
+        return;
+    }
     deadline.set(Instant::now() + LINGER);
     let closing = deadline.guard(|cx| {
         if connection.poll_flush(cx).is_pending() || connection.poll_shutdown(cx).is_pending() {

@@ -71,12 +71,13 @@ pub(crate) async fn serve(
         match next(&mut connection, &mut deadline, ending.as_mut(), closing).await {
             Event::Stream(request, respond) => {
                 served += 1;
+                core.metrics.http2_stream();
                 let task_core = Rc::clone(core);
                 let origin = Rc::clone(&origin);
                 let held = Rc::clone(&streams);
                 core.spawn_counted(async move {
                     let _held = held;
-                    one(&task_core, &origin, request, respond).await;
+                    one(&task_core, &origin, *request, respond).await;
                 });
                 if served == limits.requests {
                     connection.graceful_shutdown();
@@ -106,7 +107,7 @@ pub(crate) async fn serve(
 }
 
 enum Event {
-    Stream(http::Request<RecvStream>, SendResponse<Bytes>),
+    Stream(Box<http::Request<RecvStream>>, SendResponse<Bytes>),
     /// The connection is over.
     End,
     /// The gateway stops.
@@ -126,7 +127,7 @@ async fn next(
         if let Poll::Ready(accepted) = connection.poll_accept(cx) {
             return Poll::Ready(match accepted {
                 None => Event::End,
-                Some(Ok((request, respond))) => Event::Stream(request, respond),
+                Some(Ok((request, respond))) => Event::Stream(Box::new(request), respond),
                 Some(Err(error)) => Event::Failed(error),
             });
         }

@@ -130,14 +130,17 @@ fn admit(core: &Rc<Core>, listener: &Rc<ListenerState>, stream: TcpStream, peer:
 
 async fn serve(core: &Rc<Core>, listener: &ListenerState, stream: TcpStream, peer: SocketAddr) {
     let mut deadline = Deadline::new();
-    let mut opening = std::pin::pin!(preamble::open(core, listener, stream, peer, &mut deadline));
-    let opened = tokio::select! {
-        opened = &mut opening => opened,
-        () = core.ending.notified() => {
-            match tokio::time::timeout(FIRST_REQUEST_GRACE, opening).await {
-                Ok(opened) => opened,
-                // Nothing was asked.
-                Err(_) => return,
+    let opened = {
+        let opening = preamble::open(core, listener, stream, peer, &mut deadline);
+        let mut opening = std::pin::pin!(opening);
+        tokio::select! {
+            opened = &mut opening => opened,
+            () = core.ending.notified() => {
+                match tokio::time::timeout(FIRST_REQUEST_GRACE, opening).await {
+                    Ok(opened) => opened,
+                    // Nothing was asked.
+                    Err(_) => return,
+                }
             }
         }
     };

@@ -24,7 +24,7 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a connection turned out to be.
 pub(crate) enum Protocol {
-    Http1(Http1),
+    Http1(Box<Http1>),
     /// With bytes that were read to find out.
     Http2(Stream, Vec<u8>),
 }
@@ -90,6 +90,7 @@ pub(crate) async fn open(
             let accepted = deadline.guard_future(acceptor.accept(plain)).await;
             let accepted = accepted.ok_or(Unusable::Timeout)?;
             let accepted = accepted.map_err(|_| Unusable::TlsHandshake)?;
+            core.metrics.tls_handshake();
             Stream::Accepted(Box::new(accepted))
         }
     };
@@ -103,7 +104,7 @@ pub(crate) async fn open(
         let (stream, read) = connection.into_parts();
         return Ok((Protocol::Http2(stream, read), origin));
     }
-    Ok((Protocol::Http1(connection), origin))
+    Ok((Protocol::Http1(Box::new(connection)), origin))
 }
 
 /// Whether the client speaks HTTP/2 by prior knowledge: looks at its first bytes.

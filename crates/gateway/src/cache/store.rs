@@ -124,7 +124,7 @@ impl Store {
             return Some(variants);
         }
         self.change(key, |variants| {
-            variants.retain(|entry| self.standing(entry) != Standing::Gone)
+            variants.retain(|entry| self.standing(entry) != Standing::Gone);
         });
         self.table.get(key.bytes.as_slice())
     }

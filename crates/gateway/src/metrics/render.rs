@@ -269,7 +269,8 @@ impl Registry {
         for (name, route) in &routes {
             text.histogram(&[("route", name)], route.cores.iter().map(|core| &core.latencies));
         }
-        let per_route: [(&'static str, fn(&RouteCore) -> u64); 2] = [
+        type Of = fn(&RouteCore) -> u64;
+        let per_route: [(&'static str, Of); 2] = [
             ("tidegate_response_bytes_total", |core| core.bytes_out.get()),
             ("tidegate_request_bytes_total", |core| core.bytes_in.get()),
         ];

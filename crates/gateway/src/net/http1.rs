@@ -183,9 +183,8 @@ impl Http1 {
                 Incoming::UntilClose => self.available = self.input.len(),
                 Incoming::Chunked(decoder) => {
                     let step = decoder.decode(self.input.bytes(), &mut self.trailers);
-                    let step = match step {
-                        Ok(step) => step,
-                        Err(_) => return Poll::Ready(Err(BodyError::Malformed)),
+                    let Ok(step) = step else {
+                        return Poll::Ready(Err(BodyError::Malformed));
                     };
                     self.input.consume(step.skip);
                     self.available = step.data;
@@ -390,6 +389,16 @@ impl Http1 {
                 Ok(false) | Err(_) => return Poll::Ready(Err(HeadFailure::Ended)),
             }
         }
+    }
+
+    /// Whether the message that is being written is not complete, and only a reset can say so: a
+    /// close would look like its end. The connection is reset then when it is dropped.
+    pub(crate) fn must_reset(&self) -> bool {
+        let must = self.outgoing == Outgoing::UntilClose;
+        if must {
+            self.stream.reset_on_close();
+        }
+        must
     }
 
     /// Closes the writing side.

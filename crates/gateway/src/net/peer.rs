@@ -11,7 +11,7 @@ use crate::net::http2::Http2;
 /// A client or a server, with one message each way. Bodies are read with `poll_body`, `data` and
 /// `consume`, and written with `poll_write_body` and `poll_finish`.
 pub(crate) enum Peer {
-    Http1(Http1),
+    Http1(Box<Http1>),
     Http2(Box<Http2>),
     /// Nobody: sends nothing and takes everything. The client of requests that tidegate makes
     /// itself.

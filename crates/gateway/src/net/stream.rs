@@ -81,6 +81,19 @@ impl Stream {
         })
     }
 
+    /// Has the connection reset when it is dropped.
+    pub(crate) fn reset_on_close(&self) {
+        let plain = match self {
+            Stream::Plain(plain) => plain,
+            Stream::Accepted(tls) => tls.get_ref().0,
+            Stream::Connected(tls) => tls.get_ref().0,
+        };
+        if let Plain::Tcp(stream) = plain {
+            // Fails only on a socket that is broken already.
+            let _ = stream.set_zero_linger();
+        }
+    }
+
     /// Ready once there may be something to read. With TLS that is at once.
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

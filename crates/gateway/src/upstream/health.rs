@@ -10,6 +10,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rustls::ClientConfig;
 use wire::{BodyLength, HeadLimits, ResponseHead};
 
+use crate::failure::FailureKind;
 use crate::net::http1::Http1;
 use crate::net::stream::Stream;
 use crate::params::{Health, HealthCheck, UpstreamProtocol};
@@ -39,7 +40,7 @@ pub(crate) async fn watch(
         let change = state.observe(result.is_ok());
         match change {
             Some(Change::Up) => {
-                tracing::info!(upstream = upstream.name(), server = server.id(), "server is up")
+                tracing::info!(upstream = upstream.name(), server = server.id(), "server is up");
             }
             Some(Change::Down) => {
                 let why = result.err().unwrap_or("");
@@ -68,7 +69,7 @@ async fn ask(
 ) -> Result<(), &'static str> {
     let nobody = ([127, 0, 0, 1], 0).into();
     let stream = connect(server, &upstream.params, tls, (nobody, nobody)).await;
-    let stream = stream.map_err(|kind| kind.label())?;
+    let stream = stream.map_err(FailureKind::label)?;
     let HealthCheck::Http { path, expect, body_contains } = &health.check else { return Ok(()) };
     let http2 = stream.negotiated_h2() || upstream.params.protocol == UpstreamProtocol::Http2;
     let (status, body) = if http2 {

@@ -49,7 +49,7 @@ impl Drop for StreamSlot {
 /// Idle connections, the last used first.
 #[derive(Default)]
 pub(crate) struct Pool {
-    idle: RefCell<Vec<(Http1, Duration)>>,
+    idle: RefCell<Vec<(Box<Http1>, Duration)>>,
     http2: RefCell<Vec<Rc<Http2Connection>>>,
     /// Held while an HTTP/2 connection is opened, so that waiting requests share it.
     pub(crate) opening: tokio::sync::Mutex<()>,
@@ -57,7 +57,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// An idle HTTP/1.1 connection that is still good.
-    pub(crate) fn take(&self) -> Option<Http1> {
+    pub(crate) fn take(&self) -> Option<Box<Http1>> {
         loop {
             let (mut connection, _) = self.idle.borrow_mut().pop()?;
             if connection.stream_mut().is_silent() {
@@ -67,7 +67,7 @@ impl Pool {
     }
 
     /// Keeps a connection that is between two requests.
-    pub(crate) fn give(&self, connection: Http1, now: Duration, max: usize) {
+    pub(crate) fn give(&self, connection: Box<Http1>, now: Duration, max: usize) {
         let mut idle = self.idle.borrow_mut();
         if max > 0 && idle.len() >= max {
             // The one that was idle longest.

@@ -1,15 +1,13 @@
 //! Servers that misbehave: the client is told the documented status or sees that its answer was
 //! cut, and the next request knows nothing of it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gateway::FailureKind;
-use gateway::params::*;
-use testkit::origin::{Behaviour, Blackhole, Fault, Origin, OriginConfig, Refused, Response};
-use traffic::{Rate, Ratio};
+use testkit::origin::{Behaviour, Blackhole, Fault, Origin, OriginConfig, Refused};
 
-use crate::harness::{PATIENCE, Running, echo, origin, params, servers, start};
+use crate::frames::{END_HEADERS, END_STREAM, HEADERS, RawHttp2, block, frame};
+use crate::harness::{echo, origin, params, servers, start};
 
 /// What the client sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,20 +50,46 @@ fn faults() -> Vec<(Fault, Seen)> {
         (Fault::CloseAfterResponse, Sound("ok")),
         (Fault::ExtraBytesAfterResponse, Sound("ok")),
         (Fault::Interim { status: 100 }, Sound("ok")),
-        (raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok"), Failure(BadResponse)),
-        (raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"), Failure(BadResponse)),
+        (
+            raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok"),
+            Failure(BadResponse),
+        ),
+        (
+            raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
+            Failure(BadResponse),
+        ),
         (raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nok"), Failure(BadResponse)),
-        (raw("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), Failure(BadResponse)),
+        (
+            raw("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            Failure(BadResponse),
+        ),
         (raw("HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok"), Failure(BadResponse)),
-        (raw("HTTP/1.1 200 OK\r\nX: a\r\n folded\r\nContent-Length: 2\r\n\r\nok"), Failure(BadResponse)),
+        (
+            raw("HTTP/1.1 200 OK\r\nX: a\r\n folded\r\nContent-Length: 2\r\n\r\nok"),
+            Failure(BadResponse),
+        ),
         (raw("HTTP/1.1 200 OK\nContent-Length: 2\n\nok"), Failure(BadResponse)),
         (raw("HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\nok"), Failure(BadResponse)),
         (raw("HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok"), Failure(BadResponse)),
-        (raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"), Failure(BadResponse)),
+        (
+            raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+            Failure(BadResponse),
+        ),
         // Bytes beyond a bodiless answer are not the next answer.
-        (raw("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"), Sound("")),
-        (raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"), Sound("ok")),
-        (Fault::Raw { bytes: b"HTTP/1.0 200 OK\r\n\r\nto the end".to_vec(), close: true }, Sound("to the end")),
+        (
+            raw("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"),
+            Sound(""),
+        ),
+        (
+            raw(
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+            ),
+            Sound("ok"),
+        ),
+        (
+            Fault::Raw { bytes: b"HTTP/1.0 200 OK\r\n\r\nto the end".to_vec(), close: true },
+            Sound("to the end"),
+        ),
     ]
 }
 
@@ -129,7 +153,8 @@ fn early_hints_pass_and_endless_bodies_end_with_their_client() {
     assert_eq!((hints.status, hints.field("link")), (103, Some("</x>")));
     assert_eq!(client.response("GET").unwrap().text(), "ok");
     // Not without end, though.
-    server.set_route("/hints", Behaviour::Fault(raw(&"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(17))));
+    server
+        .set_route("/hints", Behaviour::Fault(raw(&"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(17))));
     assert_eq!(client.get("/hints").status, 103);
     for _ in 1..16 {
         assert_eq!(client.response("GET").unwrap().status, 103);
@@ -196,7 +221,9 @@ fn answers_may_overtake_the_request() {
         let (mut stream, _) = listener.accept().unwrap();
         let mut some = [0; 64];
         assert!(stream.read(&mut some).unwrap() > 0);
-        stream.write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno!").unwrap();
+        stream
+            .write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno!")
+            .unwrap();
     });
     let mut with_both = params(&[address]);
     with_both.upstreams.push(crate::harness::upstream("early", &[early.addr()]));
@@ -211,186 +238,30 @@ fn answers_may_overtake_the_request() {
     running.wait_until_idle();
 }
 
-fn three() -> Vec<Origin> {
-    (0..3).map(|_| origin(Behaviour::ok("good"))).collect()
-}
-
-fn with_retries(origins: &[Origin]) -> GatewayParams {
-    let addresses: Vec<_> = origins.iter().map(Origin::addr).collect();
-    let mut params = params(&addresses);
-    let retry = &mut servers(&mut params.upstreams[0]).retry;
-    retry.attempts = 2;
-    retry.on.push(RetryOn::Status(503));
-    retry.budget_floor = Rate::per_s(100_000.0).unwrap();
-    params
-}
-
 #[test]
-fn a_storm_of_errors_of_one_server_is_not_noticed() {
-    let origins = three();
-    let busy = Response { status: 503, body: b"busy".to_vec(), ..Response::default() };
-    origins[0].set_route("*", Behaviour::Respond(busy));
-    let running = start(with_retries(&origins));
-    let mut client = running.client();
-    for _ in 0..30 {
-        assert_eq!(client.get("/").text(), "good");
-    }
-    // What may have had an effect is not repeated, and the server's own answer passes.
-    let posts: Vec<u16> = (0..9)
-        .map(|_| {
-            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
-            client.response("POST").unwrap().status
-        })
-        .collect();
-    assert!(posts.contains(&503) && posts.contains(&200), "{posts:?}");
-}
-
-#[test]
-fn the_answer_of_the_only_server_passes() {
-    let busy = Response { status: 503, body: b"busy".to_vec(), ..Response::default() };
-    let only = origin(Behaviour::Respond(busy));
-    let running = start(with_retries(std::slice::from_ref(&only)));
-    let answer = running.client().get("/");
-    assert_eq!((answer.status, answer.text()), (503, "busy"));
-    assert_eq!(only.count(), 1);
-}
-
-#[test]
-fn retries_stay_within_their_budget() {
-    let bad: Vec<Origin> = (0..3).map(|_| origin(Behaviour::status(503))).collect();
-    let mut params = with_retries(&bad);
-    let retry = &mut servers(&mut params.upstreams[0]).retry;
-    retry.budget = Ratio::new(0.1).unwrap();
-    retry.budget_floor = Rate::per_s(0.001).unwrap();
+fn clients_that_do_not_read_are_cut_off() {
+    let endless = origin(Behaviour::Fault(Fault::EndlessBody));
+    let mut params = params(&[endless.addr()]);
+    params.limits.send_timeout = Duration::from_millis(100);
     let running = start(params);
     let mut client = running.client();
-    for _ in 0..100 {
-        assert_eq!(client.get("/").status, 503);
-    }
-    let count: u64 = bad.iter().map(Origin::count).sum();
-    assert!((105..=120).contains(&count), "{count}");
-    let event = "tidegate_upstream_events_total{upstream=\"shop\",event=\"retry-budget-exhausted\"}";
-    assert!(running.metric(event) > 50.0, "{}", running.gateway.metrics());
-}
-
-fn up(running: &Running, server: &Origin) -> f64 {
-    let server = server.addr();
-    running.metric(&format!("tidegate_server_up{{upstream=\"shop\",server=\"{server}\"}}"))
-}
-
-#[test]
-fn servers_with_errors_in_a_row_are_ejected_and_the_rest_goes_on() {
-    let origins = three();
-    origins[1].set_route("*", Behaviour::Fault(Fault::CloseBeforeResponse));
-    let mut params = with_retries(&origins);
-    servers(&mut params.upstreams[0]).ejection = Some(Ejection {
-        consecutive_errors: 3,
-        max_ejected: Ratio::new(0.5).unwrap(),
-        base: Duration::from_secs(3_600),
-        max: Duration::from_secs(3_600),
-    });
-    let running = start(params);
-    let mut client = running.client();
-    for _ in 0..60 {
-        assert_eq!(client.get("/").text(), "good");
-    }
-    assert_eq!(origins[1].count(), 3);
-    let ups: Vec<f64> = origins.iter().map(|origin| up(&running, origin)).collect();
-    assert_eq!(ups, [1.0, 0.0, 1.0]);
-    // Not more than half of them: the next bad one stays.
-    origins[2].set_route("*", Behaviour::Fault(Fault::CloseBeforeResponse));
-    for _ in 0..30 {
-        assert_eq!(client.get("/").text(), "good");
-    }
-    assert_eq!(up(&running, &origins[2]), 1.0);
-}
-
-#[test]
-fn an_open_breaker_spares_the_servers_and_closes_again() {
-    let server = origin(Behaviour::status(500));
-    let mut params = params(&[server.addr()]);
-    servers(&mut params.upstreams[0]).breaker = Some(Breaker {
-        failures: 3,
-        open_for: Duration::from_millis(200),
-        half_open_requests: 1,
-    });
-    let running = start(params);
-    let mut client = running.client();
-    for _ in 0..3 {
-        assert_eq!(client.get("/").status, 500);
-    }
-    let state = "tidegate_upstream_breaker_open{upstream=\"shop\"}";
-    running.wait_until("open", |running| running.metric(state) == 1.0);
-    let answer = client.get("/");
-    assert_eq!(answer.status, 503);
-    assert!(answer.text().contains("breaker-open"));
-    assert_eq!(server.count(), 3);
-    server.set_route("*", Behaviour::ok("well"));
-    running.wait_until("half-open", |running| running.metric(state) == 0.5);
-    assert_eq!(client.get("/").text(), "well");
-    running.wait_until("closed", |running| running.metric(state) == 0.0);
-    assert_eq!(client.get("/").text(), "well");
-}
-
-#[test]
-fn failing_health_checks_move_requests_away_and_back() {
-    let origins = three();
-    let mut params = with_retries(&origins);
-    servers(&mut params.upstreams[0]).health = Some(Health {
-        check: HealthCheck::Http {
-            path: "/health".to_owned(),
-            expect: vec![(200, 299)],
-            body_contains: None,
-        },
-        every: Duration::from_millis(20),
-        timeout: Duration::from_secs(5),
-        fall: 2,
-        rise: 2,
-    });
-    let running = start(params);
-    let mut client = running.client();
-    for _ in 0..2 {
-        origins[0].set_route("/health", Behaviour::status(500));
-        running.wait_until("down", |running| up(running, &origins[0]) == 0.0);
-        let asked = || origins[0].counts_by_target().get("/page").copied().unwrap_or(0);
-        let before = asked();
-        for _ in 0..9 {
-            assert_eq!(client.get("/page").text(), "good");
-        }
-        assert_eq!(asked(), before);
-        origins[0].set_route("/health", Behaviour::ok("well"));
-        running.wait_until("up", |running| up(running, &origins[0]) == 1.0);
-        for _ in 0..9 {
-            assert_eq!(client.get("/page").text(), "good");
-        }
-        assert_eq!(asked(), before + 3);
-    }
-}
-
-#[test]
-fn killing_one_of_three_servers_under_load_fails_no_get() {
-    let mut origins = three();
-    let mut params = with_retries(&origins);
-    params.workers = 2;
-    let running = start(params);
-    let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let mut client = running.client();
-                while !stop.load(Ordering::Relaxed) {
-                    let answer = client.get("/");
-                    assert_eq!((answer.status, answer.text()), (200, "good"));
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        assert!(origins[0].wait_for_count(200, PATIENCE));
-        let dead = origins.remove(0).count();
-        let before = origins[0].count();
-        assert!(dead >= 200 && origins[0].wait_for_count(before + 500, PATIENCE));
-        stop.store(true, Ordering::Relaxed);
-    });
-    assert!(done.load(Ordering::Relaxed) > 1_000);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    running.wait_until("cut", |running| running.failures(FailureKind::SlowReader) == 1.0);
+    // A stream whose window is never opened again.
+    let mut raw = RawHttp2::connect(running.address);
+    let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")];
+    raw.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&fields)));
+    running.wait_until("cut", |running| running.failures(FailureKind::SlowReader) == 2.0);
     running.wait_until_idle();
+}
+
+#[test]
+fn a_cut_answer_is_no_complete_one_for_http_1_0_either() {
+    let bad = origin(Behaviour::Fault(Fault::BadChunk));
+    let running = start(params(&[bad.addr()]));
+    let mut client = running.client();
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    // Its body ends with the connection, so that must not end in good order.
+    let end = std::io::Read::read_to_end(&mut client.stream, &mut Vec::new());
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }

@@ -102,15 +102,21 @@ impl RawHttp2 {
 /// digits, which are five bits each in Huffman's code.
 fn status(block: &[u8]) -> u16 {
     match block {
-        [indexed @ 0x88..=0x8e, ..] => [200, 204, 206, 304, 400, 404, 500][*indexed as usize - 0x88],
+        [indexed @ 0x88..=0x8e, ..] => {
+            [200, 204, 206, 304, 400, 404, 500][*indexed as usize - 0x88]
+        }
         [0x48 | 0x08, length, rest @ ..] if length & 0x80 != 0 => {
-            let mut bits = rest.iter().take(usize::from(length & 0x7f)).fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+            let mut bits = rest
+                .iter()
+                .take(usize::from(length & 0x7f))
+                .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
             let mut left = u32::from(length & 0x7f) * 8;
             let mut status = 0;
             for _ in 0..3 {
                 // 0, 1 and 2 are the codes 0 to 2 of five bits, 3 to 9 those from 0x19 of six.
                 let short = bits >> (left - 5) & 31;
-                let (digit, used) = if short < 3 { (short, 5) } else { ((bits >> (left - 6) & 63) - 0x19 + 3, 6) };
+                let (digit, used) =
+                    if short < 3 { (short, 5) } else { ((bits >> (left - 6) & 63) - 0x19 + 3, 6) };
                 status = status * 10 + digit as u16;
                 left -= used;
                 bits &= (1 << left) - 1;

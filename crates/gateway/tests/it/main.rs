@@ -1,12 +1,16 @@
 //! The gateway over real sockets of this machine.
 
+mod failover;
 mod faults;
 mod frames;
 mod framing;
 mod harness;
 mod http2;
-mod proxying;
+mod http2_hostile;
+mod limits;
 mod proxy_protocol;
+mod proxying;
 mod reload;
+mod routes;
 mod tls;
 mod tunnel;

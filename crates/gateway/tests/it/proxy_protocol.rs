@@ -80,7 +80,9 @@ fn servers_learn_who_connects_one_client_per_connection() {
                     got.push(byte[0]);
                 }
                 match version {
-                    ProxyVersion::V1 => assert!(got.starts_with(b"PROXY TCP4 127.0.0.1 127.0.0.1 ")),
+                    ProxyVersion::V1 => {
+                        assert!(got.starts_with(b"PROXY TCP4 127.0.0.1 127.0.0.1 "));
+                    }
                     ProxyVersion::V2 => assert!(got.starts_with(&V2[..16])),
                 }
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();

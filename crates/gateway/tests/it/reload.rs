@@ -153,9 +153,7 @@ fn listeners_come_and_go() {
     run(running.gateway.reload(after)).unwrap();
     assert_eq!(kept.response("GET").unwrap().status, 200);
     assert_eq!(Client::connect(second).get("/").status, 200);
-    running.wait_until("closed", |running| {
-        std::net::TcpStream::connect(running.address).is_err()
-    });
+    running.wait_until("closed", |running| std::net::TcpStream::connect(running.address).is_err());
 }
 
 fn limited() -> RateLimit {

@@ -16,9 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
-use testkit::origin::{
-    Alpn, Behaviour, Fault, Origin, OriginConfig, TlsSettings, Transport,
-};
+use testkit::origin::{Alpn, Behaviour, Fault, Origin, OriginConfig, TlsSettings, Transport};
 
 use crate::harness::{PATIENCE, Running, echo, listener, params, servers, start};
 
@@ -221,8 +219,8 @@ fn everything_can_be_sent_to_https() {
 }
 
 fn tls_origin(settings: TlsSettings) -> Origin {
-    let config = OriginConfig::new(Behaviour::Echo)
-        .route("/cut", Behaviour::Fault(Fault::CloseMidBody));
+    let config =
+        OriginConfig::new(Behaviour::Echo).route("/cut", Behaviour::Fault(Fault::CloseMidBody));
     Origin::start(config.transport(Transport::Tls(settings))).unwrap()
 }
 

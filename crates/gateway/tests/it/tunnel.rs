@@ -43,7 +43,9 @@ fn early_bytes_large_bodies_and_half_closes_pass() {
     const LARGE: usize = 4 << 20;
     let (address, thread) = server(|head, stream| {
         let head = head.to_lowercase();
-        assert!(head.contains("connection: upgrade\r\n") && head.contains("upgrade: websocket\r\n"));
+        assert!(
+            head.contains("connection: upgrade\r\n") && head.contains("upgrade: websocket\r\n")
+        );
         assert!(head.contains("sec-websocket-key: x\r\n"));
         stream.write_all(format!("{SWITCHING}early").as_bytes()).unwrap();
         let mut reader = stream.try_clone().unwrap();

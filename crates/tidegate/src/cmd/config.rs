@@ -63,7 +63,9 @@ pub(crate) fn run(args: ConfigArgs) -> Result<Exit, Failed> {
                 .iter()
                 .map(|header| match header.split_once(':') {
                     Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
-                    None => Err(Failed::usage(format!("`{header}` is no field: write `name: value`"))),
+                    None => {
+                        Err(Failed::usage(format!("`{header}` is no field: write `name: value`")))
+                    }
                 })
                 .collect::<Result<Vec<_>, Failed>>()?;
             let question = Question { method, url, fields, client };

@@ -37,8 +37,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit, Failed> {
         .map(|admin| socket_of(admin.address, &mut inherited))
         .transpose()
         .map_err(|error| Failed::environment(&error))?;
-    let gateway =
-        Gateway::start(params, inherited).map_err(|error| Failed::environment(&error))?;
+    let gateway = Gateway::start(params, inherited).map_err(|error| Failed::environment(&error))?;
     for (name, address) in gateway.addresses() {
         eprintln!("listening on {address} ({name})");
     }
@@ -69,9 +68,8 @@ fn socket_of(
     address: SocketAddr,
     inherited: &mut Vec<TcpListener>,
 ) -> std::io::Result<TcpListener> {
-    let known = inherited
-        .iter()
-        .position(|socket| socket.local_addr().is_ok_and(|local| local == address));
+    let known =
+        inherited.iter().position(|socket| socket.local_addr().is_ok_and(|local| local == address));
     match known {
         Some(known) => Ok(inherited.swap_remove(known)),
         None => TcpListener::bind(address),
@@ -185,7 +183,8 @@ impl Control for Operator {
             PurgeWhat::Tag(tag) => Purged::Tag(tag.clone()),
             PurgeWhat::All => Purged::All,
         };
-        let how = if purge.soft { gateway::cache::Purge::Soft } else { gateway::cache::Purge::Hard };
+        let how =
+            if purge.soft { gateway::cache::Purge::Soft } else { gateway::cache::Purge::Hard };
         if self.gateway.purge(&what, how) {
             return Ok(json!({ "purged": true }));
         }

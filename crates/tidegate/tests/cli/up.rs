@@ -101,8 +101,11 @@ fn free_address() -> String {
 fn post(address: SocketAddr, path: &str, body: &str) -> String {
     let head = "Host: localhost\r\nContent-Type: application/json\r\nConnection: close";
     let length = body.len();
-    ask(address, &format!("POST {path} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}"))
-        .unwrap()
+    ask(
+        address,
+        &format!("POST {path} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}"),
+    )
+    .unwrap()
 }
 
 fn origin() -> Origin {
@@ -148,7 +151,8 @@ fn what_the_gateway_logs_can_be_replayed() {
     let origin = origin();
     for format in ["combined", "json"] {
         let file = config(folder.path(), "127.0.0.1:0", &origin, SITE);
-        let text = fs::read_to_string(&file).unwrap().replace("\"combined\"", &format!("{format:?}"));
+        let text =
+            fs::read_to_string(&file).unwrap().replace("\"combined\"", &format!("{format:?}"));
         let log = format!("{format}.log");
         fs::write(&file, text.replace("\"access.log\"", &format!("{log:?}"))).unwrap();
         let up = Up::start(&file);
@@ -176,7 +180,9 @@ fn a_reload_takes_all_of_a_good_file_and_nothing_of_a_bad_one() {
     let file = config(folder.path(), "127.0.0.1:0", &origin, SITE);
     let mut up = Up::start(&file);
     assert!(get(up.web, "/new").ends_with("hello"));
-    let good = format!("{SITE}[route.new]\nmatch = {{ path = \"/new\" }}\nrespond = {{ status = 418, body = \"tea\" }}\n");
+    let good = format!(
+        "{SITE}[route.new]\nmatch = {{ path = \"/new\" }}\nrespond = {{ status = 418, body = \"tea\" }}\n"
+    );
     config(folder.path(), "127.0.0.1:0", &origin, &good);
     up.signal(Signal::HUP);
     wait_for(&mut up.talk, "read again");

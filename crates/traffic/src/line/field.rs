@@ -2,134 +2,63 @@
 
 use crate::Hit;
 
-/// A field of a hit, by its name in templates and in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HitField {
-    /// RFC 3339 with microseconds, UTC.
-    Start,
-    /// Seconds.
-    Duration,
-    /// Client address.
-    Client,
-    /// Authenticated user.
-    User,
-    /// `Host`.
-    Host,
-    /// Method.
-    Method,
-    /// Path and query.
-    Target,
-    /// Path.
-    Path,
-    /// Query.
-    Query,
-    /// Protocol.
-    Protocol,
-    /// Status.
-    Status,
-    /// Response body bytes.
-    Bytes,
-    /// Request body bytes.
-    RequestBytes,
-    /// `Referer`.
-    Referrer,
-    /// `User-Agent`.
-    Agent,
-    /// Route.
-    Route,
-    /// Upstream.
-    Upstream,
-    /// Server.
-    Server,
-    /// Attempts.
-    Attempts,
-    /// Cache status.
-    Cache,
-    /// Failure label.
-    Failure,
-    /// Who caused the failure.
-    FailureOwner,
-    /// Request id.
-    RequestId,
-    /// Scheme.
-    Scheme,
-    /// TLS version.
-    Tls,
-    /// Seconds to connect.
-    ConnectTime,
-    /// Seconds to the first byte of the server.
-    Ttfb,
-    /// Variants.
-    Variants,
+macro_rules! fields {
+    ($($variant:ident => $name:literal, $meaning:literal;)*) => {
+        /// A field of a hit, by its name in templates and in JSON.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum HitField {
+            $(#[doc = $meaning] $variant,)*
+        }
+
+        impl HitField {
+            /// All fields, in the order in which JSON lines have them.
+            pub const ALL: &[HitField] = &[$(HitField::$variant,)*];
+
+            /// Its name.
+            pub fn as_str(self) -> &'static str {
+                match self { $(HitField::$variant => $name,)* }
+            }
+
+            /// `,"name":`
+            pub(super) fn json_key(self) -> &'static str {
+                match self { $(HitField::$variant => concat!(",\"", $name, "\":"),)* }
+            }
+        }
+    };
+}
+
+fields! {
+    Start => "start", "RFC 3339 with microseconds, UTC.";
+    Client => "client", "Client address.";
+    User => "user", "Authenticated user.";
+    Method => "method", "Method.";
+    Scheme => "scheme", "Scheme.";
+    Host => "host", "`Host`.";
+    Target => "target", "Path and query.";
+    Protocol => "protocol", "Protocol.";
+    Status => "status", "Status.";
+    Bytes => "bytes", "Response body bytes.";
+    RequestBytes => "request-bytes", "Request body bytes.";
+    Duration => "duration", "Seconds from start to end.";
+    Ttfb => "ttfb", "Seconds to the first byte of the server.";
+    ConnectTime => "connect-time", "Seconds to connect.";
+    Route => "route", "Route.";
+    Upstream => "upstream", "Upstream.";
+    Server => "server", "Server.";
+    Attempts => "attempts", "Attempts.";
+    Cache => "cache", "Cache status.";
+    Failure => "failure", "Failure label.";
+    FailureOwner => "failure-owner", "Who caused the failure.";
+    Referrer => "referrer", "`Referer`.";
+    Agent => "agent", "`User-Agent`.";
+    RequestId => "request-id", "Request id.";
+    Tls => "tls", "TLS version.";
+    Variants => "variants", "Variants.";
+    Path => "path", "Path: the target up to the first `?`.";
+    Query => "query", "Query: what follows the first `?`.";
 }
 
 impl HitField {
-    /// All fields, in the order in which JSON lines have them.
-    pub const ALL: &[HitField] = &[
-        HitField::Start,
-        HitField::Client,
-        HitField::User,
-        HitField::Method,
-        HitField::Scheme,
-        HitField::Host,
-        HitField::Target,
-        HitField::Protocol,
-        HitField::Status,
-        HitField::Bytes,
-        HitField::RequestBytes,
-        HitField::Duration,
-        HitField::Ttfb,
-        HitField::ConnectTime,
-        HitField::Route,
-        HitField::Upstream,
-        HitField::Server,
-        HitField::Attempts,
-        HitField::Cache,
-        HitField::Failure,
-        HitField::FailureOwner,
-        HitField::Referrer,
-        HitField::Agent,
-        HitField::RequestId,
-        HitField::Tls,
-        HitField::Variants,
-        HitField::Path,
-        HitField::Query,
-    ];
-
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            HitField::Start => "start",
-            HitField::Duration => "duration",
-            HitField::Client => "client",
-            HitField::User => "user",
-            HitField::Host => "host",
-            HitField::Method => "method",
-            HitField::Target => "target",
-            HitField::Path => "path",
-            HitField::Query => "query",
-            HitField::Protocol => "protocol",
-            HitField::Status => "status",
-            HitField::Bytes => "bytes",
-            HitField::RequestBytes => "request-bytes",
-            HitField::Referrer => "referrer",
-            HitField::Agent => "agent",
-            HitField::Route => "route",
-            HitField::Upstream => "upstream",
-            HitField::Server => "server",
-            HitField::Attempts => "attempts",
-            HitField::Cache => "cache",
-            HitField::Failure => "failure",
-            HitField::FailureOwner => "failure-owner",
-            HitField::RequestId => "request-id",
-            HitField::Scheme => "scheme",
-            HitField::Tls => "tls",
-            HitField::ConnectTime => "connect-time",
-            HitField::Ttfb => "ttfb",
-            HitField::Variants => "variants",
-        }
-    }
-
     /// The field of a name.
     pub fn named(name: &str) -> Option<HitField> {
         HitField::ALL.iter().copied().find(|field| field.as_str() == name)

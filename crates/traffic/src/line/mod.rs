@@ -68,7 +68,7 @@ impl LineWriter {
 
     /// Appends a JSON object with every field that the hit has.
     pub fn write_json(&mut self, out: &mut Vec<u8>, hit: &Hit<'_>) {
-        let mut before = b'{';
+        let begin = out.len();
         for field in HitField::ALL {
             // The target holds both.
             if matches!(field, HitField::Path | HitField::Query) {
@@ -78,10 +78,7 @@ impl LineWriter {
             if matches!(value, Value::None) {
                 continue;
             }
-            out.extend_from_slice(&[before, b'"']);
-            before = b',';
-            out.extend_from_slice(field.as_str().as_bytes());
-            out.extend_from_slice(b"\":");
+            out.extend_from_slice(field.json_key().as_bytes());
             match value {
                 Value::Text(text) => {
                     out.push(b'"');
@@ -97,6 +94,10 @@ impl LineWriter {
                 Value::Seconds(us) => seconds(out, us),
                 Value::None => {}
             }
+        }
+        // The comma before the first key.
+        if let Some(first) = out.get_mut(begin) {
+            *first = b'{';
         }
         out.extend_from_slice(b"}\n");
     }
