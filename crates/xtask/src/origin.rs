@@ -1,7 +1,7 @@
 //! The origin behind servers under test: an nginx on one core that answers from memory.
 //!
 //! `/small` has 100 bytes, `/large` 16 KiB, `/big` 1 MiB; other paths answer like `/small`. All may
-//! be cached for an hour.
+//! be cached for an hour. `/upload` answers like `/small` once the whole request body is there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,8 @@ pub(crate) fn start(folder: &Path, with_log: bool) -> Result<Server> {
          max_ranges 5; default_type text/plain; add_header Cache-Control max-age=3600;\n\
          server {{ listen 127.0.0.1:{port} backlog=4096; root {dir}/files;\n\
          location / {{ return 200 \"{small}\"; }}\n\
-         location = /large {{ }} location = /big {{ }} }} }}\n"
+         location = /large {{ }} location = /big {{ }}\n\
+         location = /upload {{ proxy_pass http://127.0.0.1:{port}/small; }} }} }}\n"
     );
     let file = folder.join("origin.conf");
     fs::write(&file, config)?;

@@ -47,7 +47,7 @@ struct Mode {
 
 const MODES: [Mode; 4] = [
     Mode { name: "slow headers", flag: "-H", path: "/small", more: &[], holds: true },
-    Mode { name: "slow body", flag: "-B", path: "/small", more: &["-s", "8192"], holds: true },
+    Mode { name: "slow body", flag: "-B", path: "/upload", more: &["-s", "8192"], holds: true },
     Mode {
         name: "slow read",
         flag: "-X",

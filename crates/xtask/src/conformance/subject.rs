@@ -86,7 +86,7 @@ fn haproxy(protocol: Protocol, origin: u16, folder: &Path) -> Result<Server> {
     let config = format!(
         "defaults\n  mode http\n  timeout connect 5s\n  timeout client {SILENCE_S}s\n  \
          timeout server 60s\n  timeout tunnel 60s\n  timeout http-request {SILENCE_S}s\n  \
-         timeout http-keep-alive {SILENCE_S}s\n  http-reuse always\n\
+         timeout http-keep-alive {SILENCE_S}s\n  http-reuse always\n  option http-buffer-request\n\
          frontend web\n  bind 127.0.0.1:{port}{proto}\n  default_backend origin\n\
          backend origin\n  server one 127.0.0.1:{origin}\n"
     );
