@@ -14,6 +14,7 @@ use crate::client::Client;
 use crate::exchange::{Done, Exchange};
 use crate::failure::FailureKind;
 use crate::outgoing;
+use crate::params::FieldEdits;
 use crate::record::Record;
 use crate::request::Request;
 use crate::snapshot::RouteState;
@@ -32,6 +33,9 @@ fn asked<'a>(request: &'a Request, fields: &'a Fields) -> CacheRequest<'a> {
         fields,
     }
 }
+
+/// The name of this cache in `Cache-Status`.
+const STATUS_NAME: &str = "tidegate";
 
 /// What is asked of a server for the cache.
 struct Fetch<'a> {
@@ -195,7 +199,7 @@ impl Exchange<'_> {
     fn tell_status(&mut self, cache: &RouteCache, status: &CacheStatus) {
         if cache.status_header {
             let mut value = Vec::new();
-            status.write("tidegate", &mut value);
+            status.write(STATUS_NAME, &mut value);
             self.told.push_known(Name::CacheStatus, &value);
         }
     }
@@ -221,18 +225,44 @@ impl Exchange<'_> {
         now: i64,
     ) -> Result<Done, FailureKind> {
         let made = cache.answer(entry, &asked(self.request, &self.request.head.fields), now);
+        status.ttl = Some(entry.meta.ttl(now));
+        let mut age = [0; 10];
+        let age = decimal(&mut age, made.age);
+        if made.fields.is_none() && self.sends_as_stored() {
+            let mut more = Vec::with_capacity(128);
+            wire::write::write_field(&mut more, "Age", age);
+            if cache.status_header {
+                more.extend_from_slice(b"Cache-Status: ");
+                status.write(STATUS_NAME, &mut more);
+                more.extend_from_slice(b"\r\n");
+            }
+            self.client.send_stored(made.status, &entry.head, &more, made.body.len() as u64)?;
+            self.client.send(&made.body).await?;
+            self.client.finish(None).await?;
+            return Ok(Done::Sent);
+        }
         let mut fields = made.fields.unwrap_or_else(|| entry.fields.clone());
         let head = self.request.head.method == "HEAD";
         if !head && made.status != 304 {
             // Said again from the body itself.
             fields.remove(Name::ContentLength);
         }
-        let mut age = [0; 10];
-        fields.push_known(Name::Age, decimal(&mut age, made.age));
-        status.ttl = Some(entry.meta.ttl(now));
+        fields.push_known(Name::Age, age);
         self.tell_status(cache, &status);
         let (status, body) = (made.status, Body::Bytes(made.body));
         self.send(Answer { status, fields, body, own: false, failure: None }).await
+    }
+
+    /// Whether a stored answer goes to this client without any change.
+    fn sends_as_stored(&self) -> bool {
+        let rules = self.record.route.as_ref().map(|route| &route.params);
+        self.told.is_empty()
+            && self.client.is_plain()
+            && rules.is_some_and(|rules| {
+                rules.compression.is_none()
+                    && rules.cors.is_none()
+                    && rules.response_fields == FieldEdits::default()
+            })
     }
 
     /// Fetches a stale answer again, while the client gets what there is.

@@ -103,12 +103,37 @@ impl Client {
         Ok(())
     }
 
+    /// Whether heads can be sent to it as they are stored: HTTP/1.1, and more to come.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.peer, Peer::Http1(_)) && self.version == Version::Http11 && !self.close
+    }
+
+    /// Sends the head of a stored response: its lines, `Content-Length` among them, and more.
+    pub(crate) fn send_stored(
+        &mut self,
+        status: u16,
+        lines: &[u8],
+        more: &[u8],
+        body: u64,
+    ) -> Result<(), FailureKind> {
+        let Peer::Http1(peer) = &mut self.peer else { return Err(FailureKind::Internal) };
+        self.sent = Some(status);
+        peer.start(BodyLength::Length(body), |out| {
+            wire::write::write_status_line(out, status);
+            out.extend_from_slice(lines);
+            out.extend_from_slice(more);
+            out.extend_from_slice(b"\r\n");
+        });
+        Ok(())
+    }
+
     /// Sends bytes of the body.
     pub(crate) async fn send(&mut self, mut data: &[u8]) -> Result<(), FailureKind> {
         while !data.is_empty() {
-            self.deadline.set(Instant::now() + self.send_timeout);
             let peer = &mut self.peer;
-            let written = self.deadline.guard(|cx| peer.poll_write_body(cx, data)).await;
+            let expires = || Instant::now() + self.send_timeout;
+            let written = self.deadline.guard_until(expires, |cx| peer.poll_write_body(cx, data));
+            let written = written.await;
             let written = written.ok_or(FailureKind::SlowReader)?.map_err(|_| FailureKind::Gone)?;
             self.body_bytes += written as u64;
             data = &data[written..];
@@ -118,9 +143,10 @@ impl Client {
 
     /// Ends the response.
     pub(crate) async fn finish(&mut self, trailers: Option<&Fields>) -> Result<(), FailureKind> {
-        self.deadline.set(Instant::now() + self.send_timeout);
         let peer = &mut self.peer;
-        let finished = self.deadline.guard(|cx| peer.poll_finish(cx, trailers)).await;
+        let expires = || Instant::now() + self.send_timeout;
+        let finished =
+            self.deadline.guard_until(expires, |cx| peer.poll_finish(cx, trailers)).await;
         match finished.ok_or(FailureKind::SlowReader)? {
             Ok(true) => Ok(()),
             // Shorter than announced: only closing tells the client.

@@ -100,6 +100,7 @@ pub(crate) struct Core {
     pub(crate) mirrored: Cell<usize>,
     /// The second whose start in microseconds since 1970 is known, for cheap wall-clock times.
     wall: Cell<(Instant, i64)>,
+    coarse: Cell<Duration>,
     /// The last date that was formatted.
     date: Cell<(i64, [u8; 29])>,
 }
@@ -130,6 +131,7 @@ impl Core {
             all_done: Notify::new(),
             mirrored: Cell::new(0),
             wall: Cell::new((Instant::now(), unix_us())),
+            coarse: Cell::default(),
             date: Cell::new((i64::MIN, [b' '; 29])),
         }
     }
@@ -148,6 +150,16 @@ impl Core {
     /// Time of the gateway's clock, which all cores share.
     pub(crate) fn now(&self) -> Duration {
         self.shared.now()
+    }
+
+    /// Time of the gateway's clock as of the last chores: for what may be late by a little.
+    pub(crate) fn coarse_now(&self) -> Duration {
+        self.coarse.get()
+    }
+
+    /// Brings the coarse time up to date.
+    pub(crate) fn tick(&self) {
+        self.coarse.set(self.now());
     }
 
     /// Microseconds since 1970.

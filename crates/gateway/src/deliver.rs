@@ -219,26 +219,30 @@ async fn next_piece(
     limits: Limits,
 ) -> Result<bool, FailureKind> {
     // Most answers are here already.
-    client.deadline.set(limits.after(limits.idle));
     let peer = &mut client.peer;
-    let piece = client.deadline.guard(|cx| {
-        if let Poll::Ready(piece) = started.peer.poll_body(cx) {
-            return Poll::Ready(piece.map_err(|_| FailureKind::BodyCut));
-        }
-        if !started.upload.is_over()
-            && let Poll::Ready(Err(kind)) = started.upload.poll(cx, peer, &mut started.peer)
-        {
-            return Poll::Ready(Err(kind));
-        }
-        match peer.poll_flush(cx) {
-            Poll::Ready(Err(_)) => return Poll::Ready(Err(FailureKind::Gone)),
-            Poll::Ready(Ok(())) if started.upload.is_over() && peer.poll_gone(cx).is_ready() => {
-                return Poll::Ready(Err(FailureKind::Gone));
+    let piece = client.deadline.guard_until(
+        || limits.after(limits.idle),
+        |cx| {
+            if let Poll::Ready(piece) = started.peer.poll_body(cx) {
+                return Poll::Ready(piece.map_err(|_| FailureKind::BodyCut));
             }
-            _ => {}
-        }
-        Poll::Pending
-    });
+            if !started.upload.is_over()
+                && let Poll::Ready(Err(kind)) = started.upload.poll(cx, peer, &mut started.peer)
+            {
+                return Poll::Ready(Err(kind));
+            }
+            match peer.poll_flush(cx) {
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(FailureKind::Gone)),
+                Poll::Ready(Ok(()))
+                    if started.upload.is_over() && peer.poll_gone(cx).is_ready() =>
+                {
+                    return Poll::Ready(Err(FailureKind::Gone));
+                }
+                _ => {}
+            }
+            Poll::Pending
+        },
+    );
     piece.await.unwrap_or_else(|| Err(limits.missed(FailureKind::IdleTimeout)))
 }
 
@@ -249,9 +253,9 @@ async fn send_piece(
     limits: Limits,
 ) -> Result<(), FailureKind> {
     while !started.peer.data().is_empty() {
-        client.deadline.set(limits.after(client.send_timeout));
-        let peer = &mut client.peer;
-        let written = client.deadline.guard(|cx| {
+        let (peer, send_timeout) = (&mut client.peer, client.send_timeout);
+        let expires = || limits.after(send_timeout);
+        let written = client.deadline.guard_until(expires, |cx| {
             if !started.upload.is_over()
                 && let Poll::Ready(Err(kind)) = started.upload.poll(cx, peer, &mut started.peer)
             {

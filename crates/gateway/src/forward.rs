@@ -73,7 +73,7 @@ impl Started {
             if let Some(server) = self.upstream.servers.get(self.server)
                 && params.proxy_protocol.is_none()
             {
-                server.pool.give(connection, core.now(), params.idle_max);
+                server.pool.give(connection, core.coarse_now(), params.idle_max);
             }
         }
         core.give_head(self.head);
@@ -118,7 +118,8 @@ pub(crate) async fn forward(
     let upstream = with.upstream;
     let shared = &upstream.shared;
     let core = with.core;
-    let passage = shared.pass_breaker(core.now()).map_err(|_| {
+    let now = core.now();
+    let passage = shared.pass_breaker(now).map_err(|_| {
         shared.counters.count(UpstreamEvent::BreakerRefused);
         FailureKind::BreakerOpen
     })?;
@@ -126,8 +127,10 @@ pub(crate) async fn forward(
     if !shared.has_room() {
         return Err(FailureKind::Adaptive);
     }
-    upstream.retries.borrow_mut().deposit(core.now());
-    upstream.hedges.borrow_mut().deposit(core.now());
+    upstream.retries.borrow_mut().deposit(now);
+    if shared.params.hedge.is_some() {
+        upstream.hedges.borrow_mut().deposit(now);
+    }
     let result = attempts(with, client, record).await;
     let ok = match &result {
         Ok(started) => Some(started.head.status < 500),
@@ -145,8 +148,11 @@ struct BreakerGuard<'a> {
 
 impl BreakerGuard<'_> {
     fn tell(&self, ok: Option<bool>) {
-        if let Some(passage) = self.passage.take() {
-            self.with.upstream.shared.tell_breaker(passage, ok, self.with.core.now());
+        let shared = &self.with.upstream.shared;
+        if let Some(passage) = self.passage.take()
+            && shared.params.breaker.is_some()
+        {
+            shared.tell_breaker(passage, ok, self.with.core.now());
         }
     }
 }
@@ -181,8 +187,8 @@ async fn attempts(
     let mut number = 0;
     loop {
         number += 1;
-        let server = match choose(with, client, key, &tried).await {
-            Ok(server) => server,
+        let (server, began) = match choose(with, client, key, &tried).await {
+            Ok(chosen) => chosen,
             // The others went down meanwhile: the last failure is the answer.
             Err(FailureKind::NoServer) if number > 1 => {
                 return Err(record.last_failure.take().unwrap_or(FailureKind::NoServer));
@@ -190,20 +196,22 @@ async fn attempts(
             Err(kind) => return Err(kind),
         };
         tried.add(server);
-        record.attempt(upstream, server, number);
-        let began = core.now();
+        record.attempt(upstream, server, number, began);
         let hedge = upstream.shared.params.hedge.as_ref();
         let hedge = hedge.filter(|_| number == 1 && empty && retry::is_idempotent(method));
         let (server, result) = match hedge {
             Some(hedge) => {
                 let raced = race(with, client, (server, hedge), key, &mut tried).await?;
-                record.attempt(upstream, raced.0, number);
-                record.answered();
+                record.attempt(upstream, raced.0, number, began);
                 raced
             }
             None => (server, attempt(with, client, server, &mut upload, record).await),
         };
-        let took = core.now().saturating_sub(began);
+        let now = core.now();
+        let took = now.saturating_sub(began);
+        if result.is_ok() {
+            record.answered(now);
+        }
         let failure = match &result {
             Ok(opened) => AttemptFailure::Status(opened.head.status),
             Err(kind) => match kind {
@@ -225,13 +233,13 @@ async fn attempts(
         if let Some(server) = upstream.servers.get(server) {
             server.shared.counters.attempt(core.index, ended, took.as_micros() as u64);
         }
-        if upstream.shared.tell_ejector(server, ok, core.now()) {
+        if upstream.shared.tell_ejector(server, ok, now) {
             upstream.shared.counters.count(UpstreamEvent::Ejection);
         }
         // A server that fails at once must not look fast.
         let felt = if ok { took } else { took.max(FAILURE_FEELS) };
-        upstream.observe(server, core.now(), felt);
-        upstream.shared.tell_adaptive(core.now(), took, ok);
+        upstream.observe(server, now, felt);
+        upstream.shared.tell_adaptive(now, took, ok);
         let wanted = rules.on.iter().any(|on| match (on, failure) {
             (RetryOn::Connect, AttemptFailure::Connect)
             | (RetryOn::Reset, AttemptFailure::Reset)
@@ -239,7 +247,7 @@ async fn attempts(
             (RetryOn::Status(wanted), AttemptFailure::Status(status)) => *wanted == status,
             _ => false,
         });
-        let again = wanted && upstream.has_untried(&tried, core.now());
+        let again = wanted && upstream.has_untried(&tried, now);
         let pause = again.then(|| pause(with, &upload, failure, number, result.as_ref().ok()));
         match (pause.flatten(), result) {
             (Some(pause), result) => {
@@ -309,23 +317,23 @@ async fn wait(
     client.watching(tokio::time::sleep(pause)).await.ok_or(FailureKind::Gone)
 }
 
-/// Chooses a server, waiting for room when all are full.
+/// Chooses a server, waiting for room when all are full; tells when it was chosen.
 async fn choose(
     with: &Forwarding<'_>,
     client: &mut Client,
     key: Option<u64>,
     tried: &Tried,
-) -> Result<usize, FailureKind> {
+) -> Result<(usize, Duration), FailureKind> {
     let upstream = with.upstream;
     let core = with.core;
+    let now = core.now();
     if let Some(tag) = with.stuck_to
-        && let Some(server) = upstream.stuck_to(tag, tried, core.now())
+        && let Some(server) = upstream.stuck_to(tag, tried, now)
     {
-        return Ok(server);
+        return Ok((server, now));
     }
-    let pick = || upstream.pick(key, tried, core.now(), &mut *core.rng());
-    match pick() {
-        Pick::Server(server) => return Ok(server),
+    match upstream.pick(key, tried, now, &mut *core.rng()) {
+        Pick::Server(server) => return Ok((server, now)),
         Pick::None => return Err(FailureKind::NoServer),
         Pick::Full => {}
     }
@@ -334,7 +342,7 @@ async fn choose(
         .servers
         .iter()
         .enumerate()
-        .all(|(index, server)| tried.has(index) || !server.shared.is_up(core.now()))
+        .all(|(index, server)| tried.has(index) || !server.shared.is_up(now))
     {
         return Err(FailureKind::NoServer);
     }
@@ -345,8 +353,10 @@ async fn choose(
     let waiting = async {
         loop {
             let released = queued.released().notified();
-            match pick() {
-                Pick::Server(server) => return Ok(server),
+            let now = core.now();
+            let picked = upstream.pick(key, tried, now, &mut *core.rng());
+            match picked {
+                Pick::Server(server) => return Ok((server, now)),
                 Pick::None => return Err(FailureKind::NoServer),
                 Pick::Full => released.await,
             }
@@ -370,7 +380,7 @@ async fn attempt(
     record: &mut Record,
 ) -> Result<Opened, FailureKind> {
     if let Some(opened) = open_kept(with, server) {
-        match answer(with, client, opened, upload, record).await {
+        match answer(with, client, opened, upload).await {
             Err(FailureKind::Reset)
                 if retry::is_idempotent(&with.request.head.method) && upload.can_restart() =>
             {
@@ -382,12 +392,12 @@ async fn attempt(
     let begun = Instant::now();
     let opened = client.watching(open(with, server)).await.ok_or(FailureKind::Gone)?;
     record.connected(begun);
-    match answer(with, client, opened?, upload, record).await {
+    match answer(with, client, opened?, upload).await {
         // The server took no notice of it (RFC 9113 section 8.7): nothing was sent, so to say.
         Err(FailureKind::Connect) if upload.can_restart() => {
             upload.restart(with.request.is_empty());
             let opened = client.watching(open(with, server)).await.ok_or(FailureKind::Gone)?;
-            answer(with, client, opened?, upload, record).await
+            answer(with, client, opened?, upload).await
         }
         other => other,
     }
@@ -399,7 +409,6 @@ async fn answer(
     client: &mut Client,
     mut opened: Opened,
     upload: &mut Upload,
-    record: &mut Record,
 ) -> Result<Opened, FailureKind> {
     let timeouts = &with.route.timeouts;
     let per_try = with.upstream.shared.params.retry.per_try;
@@ -451,7 +460,6 @@ async fn answer(
                 opened.head.clear();
             }
             Some(Ok(Event::Head)) => {
-                record.answered();
                 return Ok(opened);
             }
             Some(Err(kind)) => return Err(kind),

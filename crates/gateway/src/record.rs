@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use traffic::{Hit, Name};
@@ -28,14 +29,21 @@ pub(crate) struct Record {
     pub(crate) last_failure: Option<FailureKind>,
     pub(crate) request_bytes: u64,
     connect_us: Option<u64>,
-    first_byte: Option<Instant>,
-    began: Option<Instant>,
+    /// When the first server was asked, and when the head of the answer came.
+    began: Option<Duration>,
+    first_byte: Option<Duration>,
 }
 
 impl Record {
     /// Takes note of an attempt.
-    pub(crate) fn attempt(&mut self, upstream: &Rc<LocalUpstream>, server: usize, number: u32) {
-        self.began.get_or_insert_with(Instant::now);
+    pub(crate) fn attempt(
+        &mut self,
+        upstream: &Rc<LocalUpstream>,
+        server: usize,
+        number: u32,
+        now: Duration,
+    ) {
+        self.began.get_or_insert(now);
         self.attempts = number;
         self.upstream = Some(Rc::clone(upstream));
         self.server = upstream.servers.get(server).map(|server| Arc::clone(&server.shared));
@@ -47,8 +55,8 @@ impl Record {
     }
 
     /// Takes note of the head of an answer.
-    pub(crate) fn answered(&mut self) {
-        self.first_byte = Some(Instant::now());
+    pub(crate) fn answered(&mut self, now: Duration) {
+        self.first_byte = Some(now);
     }
 
     /// Counts the request and writes its line.
@@ -101,7 +109,7 @@ impl Record {
             scheme: Some(request.scheme.as_bytes()),
             tls: origin.tls.map(str::as_bytes),
             connect_us: self.connect_us,
-            ttfb_us: ttfb.map(|(first, began)| (first - began).as_micros() as u64),
+            ttfb_us: ttfb.map(|(first, began)| first.saturating_sub(began).as_micros() as u64),
             ..Hit::default()
         };
         log.write(&hit);

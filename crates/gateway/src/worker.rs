@@ -108,6 +108,7 @@ async fn run(setup: Setup, mut commands: mpsc::Receiver<Command>) {
                 None => break Duration::ZERO,
             },
             _ = chores.tick() => {
+                core.tick();
                 flush(&core);
                 ticks += 1;
                 if ticks.is_multiple_of(5) {

@@ -100,8 +100,8 @@ async fn next_head(
 ) -> Result<bool, FailureKind> {
     let Peer::Http1(connection) = &mut client.peer else { return Ok(false) };
     if connection.unread().is_empty() {
-        client.deadline.set(Instant::now() + limits.keep_alive);
-        let readable = client.deadline.guard(|cx| {
+        let expires = || Instant::now() + limits.keep_alive;
+        let readable = client.deadline.guard_until(expires, |cx| {
             if connection.poll_readable(cx).is_ready() {
                 return Poll::Ready(true);
             }
@@ -117,7 +117,6 @@ async fn next_head(
             return Ok(false);
         }
     }
-    client.deadline.set(Instant::now() + limits.header_timeout);
     let head_limits = HeadLimits {
         line: limits.request_line,
         count: limits.header_count,
@@ -126,7 +125,8 @@ async fn next_head(
     let max = (limits.header_bytes + limits.request_line).max(BUFFER_BYTES);
     let head = &mut request.head;
     head.clear();
-    let parsed = client.deadline.guard(|cx| {
+    let expires = || Instant::now() + limits.header_timeout;
+    let parsed = client.deadline.guard_until(expires, |cx| {
         connection.poll_head(cx, max, |bytes| {
             let used = wire::parse_request(bytes, &head_limits, head)?;
             Ok(used.map(|used| (used, ())))

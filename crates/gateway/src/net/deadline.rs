@@ -43,6 +43,26 @@ impl Deadline {
         Poll::Pending
     }
 
+    /// Runs `poll` until it is ready or the deadline has passed (`None`). The deadline is set when
+    /// there is something to wait for: most things are there already, and clocks cost time.
+    pub(crate) async fn guard_until<T>(
+        &mut self,
+        deadline: impl FnOnce() -> Instant,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        let mut deadline = Some(deadline);
+        std::future::poll_fn(|cx| match poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => {
+                if let Some(deadline) = deadline.take() {
+                    self.set(deadline());
+                }
+                self.poll_expired(cx).map(|()| None)
+            }
+        })
+        .await
+    }
+
     /// Runs `poll` until it is ready or the deadline has passed (`None`).
     pub(crate) async fn guard<T>(
         &mut self,
