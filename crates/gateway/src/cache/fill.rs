@@ -122,8 +122,8 @@ impl Fill {
             return None;
         }
         let body = Bytes::from(std::mem::take(&mut self.body).into_boxed_slice());
-        let usable_at_once = draft.meta.ttl(draft.meta.received) > 0 && !draft.meta.no_cache;
-        let remember = (!usable_at_once).then_some(draft.meta.received);
+        let of_use = draft.meta.is_of_use(draft.meta.received);
+        let remember = (!of_use).then_some(draft.meta.received);
         let entry =
             Entry::new(draft.status, draft.fields, body, draft.meta, draft.variant, draft.subject);
         let entry = Arc::new(entry);

@@ -314,7 +314,7 @@ impl RouteCache {
         let Some(old) = old else { return Verdict::Again };
         let (entry, kept) = self.freshened(x, old);
         if let Some(flight) = flight {
-            match kept && entry.meta.ttl(x.now) > 0 && !entry.meta.no_cache {
+            match kept && entry.meta.is_of_use(x.now) {
                 true => flight.ready(),
                 false => flight.alone(Some(x.now)),
             }

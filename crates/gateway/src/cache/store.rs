@@ -1,5 +1,6 @@
 //! The answers that are kept, shared by all cores.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -186,9 +187,10 @@ impl Store {
 
     /// Purges what begins so.
     ///
-    /// * `prefix`: of a URL with its port (`http://host:80/a`), or of a path on any host (`/a`)
+    /// * `prefix`: of a URL with its host (`http://host/a`; the scheme's port goes without
+    ///   saying), or of a path on any host (`/a`)
     pub fn purge_prefix(&self, prefix: &str, purge: Purge) {
-        self.purges.prefix(prefix, purge);
+        self.purges.prefix(&with_port(prefix), purge);
     }
 
     /// Purges a URL; returns the clock's reading after.
@@ -213,5 +215,18 @@ impl Store {
     /// Bytes of answers that are being received.
     pub fn filling(&self) -> u64 {
         self.filling.load(Relaxed)
+    }
+}
+
+/// A URL's beginning with its port said, as entries have it. What names no complete host stays.
+fn with_port(prefix: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = prefix.split_once("://") else { return Cow::Borrowed(prefix) };
+    let Some((authority, path)) = rest.split_once('/') else { return Cow::Borrowed(prefix) };
+    match wire::target::host_of(authority) {
+        Ok((host, None)) => {
+            let (scheme, host) = (scheme.to_ascii_lowercase(), host.to_ascii_lowercase());
+            Cow::Owned(format!("{scheme}://{host}:{}/{path}", policy::cache::default_port(&scheme)))
+        }
+        _ => Cow::Borrowed(prefix),
     }
 }

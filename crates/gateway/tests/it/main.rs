@@ -1,5 +1,6 @@
 //! The gateway over real sockets of this machine.
 
+mod caching;
 mod failover;
 mod faults;
 mod frames;

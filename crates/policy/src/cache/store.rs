@@ -113,6 +113,12 @@ impl Meta {
         i64::from(self.lifetime) - i64::from(self.age(now))
     }
 
+    /// Whether others who ask at this moment can be served with it without asking the origin,
+    /// stale while it is fetched again perhaps.
+    pub fn is_of_use(&self, now: i64) -> bool {
+        !self.no_cache && (self.ttl(now) > 0 || self.stale_while_revalidate > 0)
+    }
+
     fn of(x: &Exchange<'_>, said: &ResponseDirectives, rules: &Rules) -> (Meta, Source) {
         let (mut lifetime, source) = lifetime(x.status, x.response, said, rules, x.received);
         let initial_age = initial_age(x.response, x.requested, x.received).unwrap_or_else(|| {
