@@ -4,8 +4,8 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::packages::{Needed, ensure};
 use crate::conformance;
+use crate::packages::{Needed, ensure};
 
 /// What the tests run besides our own binary.
 const NEEDED: [Needed; 1] = [Needed { program: "nginx", package: "nginx-light" }];

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -42,16 +42,6 @@ pub(crate) fn release_binary() -> Result<PathBuf> {
 /// Where [`release_binary`] puts it.
 pub(crate) fn release_path() -> PathBuf {
     process::target().join("release/tidegate")
-}
-
-/// Whether the binary has the verb `up`.
-pub(crate) fn is_gateway(binary: &Path) -> bool {
-    Command::new(binary)
-        .args(["up", "--help"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
 }
 
 /// The version that the binary prints.
