@@ -31,6 +31,7 @@ fn asked<'a>(request: &'a Request, fields: &'a Fields) -> CacheRequest<'a> {
         path: &request.path,
         query: request.query(),
         fields,
+        variants: &request.variants,
     }
 }
 

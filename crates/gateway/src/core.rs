@@ -39,6 +39,11 @@ pub(crate) enum LocalBackend {
 }
 
 impl View {
+    /// Index of the upstream of this name.
+    pub(crate) fn upstream_named(&self, name: &str) -> Option<usize> {
+        self.params.upstreams.iter().position(|upstream| upstream.name == name)
+    }
+
     /// Makes the view of a new snapshot, keeping connections to servers that stay.
     pub(crate) fn new(snapshot: Arc<Snapshot>, shared: &Shared, before: Option<&View>) -> View {
         let now = shared.now();

@@ -35,6 +35,20 @@ pub(crate) fn apply(edits: &FieldEdits, values: Values<'_>, fields: &mut Fields)
     }
 }
 
+/// Sets one field, as [`apply`] would.
+pub(crate) fn set(fields: &mut Fields, name: &str, value: &str) {
+    if may_edit(name) {
+        fields.set_named(name, clean(value).as_bytes());
+    }
+}
+
+/// Adds one field, as [`apply`] would.
+pub(crate) fn add(fields: &mut Fields, name: &str, value: &str) {
+    if may_edit(name) {
+        fields.push(name.as_bytes(), clean(value).as_bytes());
+    }
+}
+
 /// Adds a member to `Vary` unless it is there already (RFC 9110 section 12.5.5).
 pub(crate) fn add_vary(fields: &mut Fields, member: &str) {
     let there = |value: &[u8]| value == b"*" || value.eq_ignore_ascii_case(member.as_bytes());

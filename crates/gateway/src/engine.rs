@@ -23,6 +23,7 @@ use crate::shared::Shared;
 use crate::snapshot::{Backend, Snapshot};
 use crate::status;
 use crate::tls::{self, CertificateWatch};
+use crate::treatment::Experiments;
 use crate::upstream::shared::{Duty, Server, Upstream, lock};
 use crate::worker::{Command, Listen, Setup, Worker};
 
@@ -114,10 +115,22 @@ impl Gateway {
         params: GatewayParams,
         inherited: Vec<TcpListener>,
     ) -> Result<Gateway, StartError> {
+        Self::start_with(params, inherited, None)
+    }
+
+    /// Starts a gateway whose requests take part in experiments.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(
+        params: GatewayParams,
+        inherited: Vec<TcpListener>,
+        experiments: Option<Arc<dyn Experiments>>,
+    ) -> Result<Gateway, StartError> {
         let params = Arc::new(params);
         let (secret, seed) = draw_secret();
         let registry = Arc::new(Registry::new(params.workers));
-        let shared = Arc::new(Shared::new(secret, seed));
+        let shared = Arc::new(Shared::new(secret, seed, experiments));
         let runtime = control::runtime().map_err(StartError::Thread)?;
         let resolved = runtime.block_on(control::resolve_all(&build::names(&params)));
         drop(runtime);

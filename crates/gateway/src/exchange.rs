@@ -19,13 +19,14 @@ use crate::core::{Core, LocalBackend, View};
 use crate::failure::FailureKind;
 use crate::forward::{Forwarding, Started, announced, forward};
 use crate::limit::{self, Passed};
-use crate::params::Action;
+use crate::params::{Action, Rewrite};
 use crate::record::Record;
 use crate::request::{Origin, Request};
 use crate::router::Matched;
 use crate::snapshot::RouteState;
+use crate::treatment::Asked;
 use crate::upstream::local::LocalUpstream;
-use crate::{acl, auth, cors, files, mirror, outgoing, redirect};
+use crate::{acl, auth, cors, edit, files, mirror, outgoing, redirect};
 
 /// One request, its client, and what is known so far.
 pub(crate) struct Exchange<'a> {
@@ -39,6 +40,14 @@ pub(crate) struct Exchange<'a> {
     pub(crate) told: Fields,
     /// When all must be over.
     pub(crate) total: Option<Instant>,
+}
+
+/// What experiments decided.
+enum Treated {
+    /// A redirect is the answer.
+    Redirect(u16, String),
+    /// This upstream answers, or the route's.
+    Upstream(Option<usize>),
 }
 
 /// How an exchange ended.
@@ -160,7 +169,14 @@ impl Exchange<'_> {
             }
             Action::Respond(page) => self.send(Answer::page(page)).await,
             Action::Forward(split) => {
-                let upstream = outgoing::choose_upstream(split, &mut *self.core.rng());
+                let treated = match self.treat() {
+                    Treated::Redirect(status, location) => {
+                        return self.send(Answer::redirect(status, &location)).await;
+                    }
+                    Treated::Upstream(index) => index,
+                };
+                let upstream = treated
+                    .unwrap_or_else(|| outgoing::choose_upstream(split, &mut *self.core.rng()));
                 let backend = self.view.upstreams.get(upstream).ok_or(FailureKind::Internal)?;
                 if let Some(rewrite) = &rules.rewrite {
                     self.request.rewrite(rewrite);
@@ -175,6 +191,42 @@ impl Exchange<'_> {
             pass.charge(self.client.body_bytes, self.core.now());
         }
         done
+    }
+
+    /// Asks experiments what the request is served, and does it.
+    fn treat(&mut self) -> Treated {
+        let Some(experiments) = &self.core.shared.experiments else {
+            return Treated::Upstream(None);
+        };
+        let request = &mut *self.request;
+        let mut treatment = experiments.treat(&Asked {
+            method: &request.head.method,
+            scheme: request.scheme,
+            host: &request.host,
+            path: &request.path,
+            query: request.query(),
+            fields: &request.head.fields,
+            client: request.client,
+            unix_us: request.start_us,
+        });
+        request.variants.push_str(&treatment.variants);
+        for (name, value) in &treatment.request_fields {
+            edit::set(&mut request.head.fields, name, value);
+        }
+        for (name, value) in &treatment.response_fields {
+            edit::add(&mut self.told, name, value);
+        }
+        if let Some((from, to)) = &treatment.rewrite {
+            request.rewrite(&Rewrite { prefix: from.clone(), with: to.clone() });
+        }
+        let named = treatment.upstream.as_ref();
+        let index = named.and_then(|name| self.view.upstream_named(name));
+        let redirect = treatment.redirect.take();
+        self.record.treatment = Some(treatment);
+        match redirect {
+            Some((status, location)) => Treated::Redirect(status, location),
+            None => Treated::Upstream(index),
+        }
     }
 
     fn route(&self) -> Option<Arc<RouteState>> {

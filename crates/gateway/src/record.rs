@@ -13,6 +13,7 @@ use crate::failure::FailureKind;
 use crate::metrics::Over;
 use crate::request::{Origin, Request};
 use crate::snapshot::RouteState;
+use crate::treatment::{Served, Treatment};
 use crate::upstream::local::LocalUpstream;
 use crate::upstream::shared::Server;
 
@@ -28,6 +29,8 @@ pub(crate) struct Record {
     /// Failure of the attempt before, when another server is tried.
     pub(crate) last_failure: Option<FailureKind>,
     pub(crate) request_bytes: u64,
+    /// What experiments decided.
+    pub(crate) treatment: Option<Treatment>,
     connect_us: Option<u64>,
     /// When the first server was asked, and when the head of the answer came.
     began: Option<Duration>,
@@ -60,7 +63,13 @@ impl Record {
     }
 
     /// Counts the request and writes its line.
-    pub(crate) fn close(&self, core: &Core, origin: &Origin, request: &Request, client: &Client) {
+    pub(crate) fn close(
+        &mut self,
+        core: &Core,
+        origin: &Origin,
+        request: &Request,
+        client: &Client,
+    ) {
         let now = Instant::now();
         let took_us = now.saturating_duration_since(request.start).as_micros() as u64;
         let status = client.sent.unwrap_or_else(|| self.failure.map_or(0, FailureKind::status));
@@ -73,6 +82,19 @@ impl Record {
             cache: self.cache,
             failure: self.failure,
         });
+        if let Some((treatment, experiments)) =
+            self.treatment.take().zip(core.shared.experiments.as_ref())
+        {
+            let served = Served {
+                status: client.sent.unwrap_or(0),
+                duration_us: took_us,
+                bytes: client.body_bytes,
+                start_us: request.start_us,
+                cache: self.cache,
+                is_failed: self.failure.is_some(),
+            };
+            experiments.served(treatment, &served);
+        }
         let mut log = core.log.borrow_mut();
         let Some(log) = log.as_mut() else { return };
         let mut text = [0; 48];
@@ -110,7 +132,7 @@ impl Record {
             tls: origin.tls.map(str::as_bytes),
             connect_us: self.connect_us,
             ttfb_us: ttfb.map(|(first, began)| first.saturating_sub(began).as_micros() as u64),
-            ..Hit::default()
+            variants: (!request.variants.is_empty()).then_some(request.variants.as_bytes()),
         };
         log.write(&hit);
     }

@@ -56,6 +56,8 @@ pub(crate) struct Request {
     pub(crate) id: String,
     /// Authenticated user.
     pub(crate) user: Option<String>,
+    /// The variants of experiments that it is served.
+    pub(crate) variants: String,
     pub(crate) http2: bool,
     /// The protocol it wants to change to.
     pub(crate) upgrade: Option<String>,
@@ -80,6 +82,7 @@ impl Request {
             scheme: "http",
             id: String::new(),
             user: None,
+            variants: String::new(),
             http2: false,
             upgrade: None,
             wants_trailers: false,
@@ -98,6 +101,7 @@ impl Request {
             target: self.target.clone(),
             id: self.id.clone(),
             user: self.user.clone(),
+            variants: self.variants.clone(),
             upgrade: self.upgrade.clone(),
             ..*self
         }
@@ -115,6 +119,7 @@ impl Request {
         self.client = canonical(origin.peer.ip());
         self.scheme = origin.scheme();
         self.user = None;
+        self.variants.clear();
         self.upgrade = None;
         self.wants_trailers = false;
         self.id.clear();

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::treatment::Experiments;
 use crate::upstream::shared::lock;
 
 /// State of the whole process.
-#[derive(Debug)]
 pub(crate) struct Shared {
     epoch: Instant,
     /// Key of signatures that need not outlive the process.
@@ -21,10 +21,16 @@ pub(crate) struct Shared {
     connections: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
     pub(crate) draining: AtomicBool,
+    /// Who decides what requests are served, if anybody does.
+    pub(crate) experiments: Option<Arc<dyn Experiments>>,
 }
 
 impl Shared {
-    pub(crate) fn new(secret: [u8; 32], seed: u64) -> Shared {
+    pub(crate) fn new(
+        secret: [u8; 32],
+        seed: u64,
+        experiments: Option<Arc<dyn Experiments>>,
+    ) -> Shared {
         Shared {
             // Times of zero mean "never".
             epoch: Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or_else(Instant::now),
@@ -33,6 +39,7 @@ impl Shared {
             connections: AtomicUsize::new(0),
             by_address: Mutex::default(),
             draining: AtomicBool::new(false),
+            experiments,
         }
     }
 

@@ -23,6 +23,8 @@ pub struct CacheRequest<'a> {
     pub query: Option<&'a str>,
     /// The fields, as the client sent them.
     pub fields: &'a Fields,
+    /// The variants of experiments that it is served; empty when there are none.
+    pub variants: &'a str,
 }
 
 impl CacheRequest<'_> {
@@ -74,6 +76,10 @@ impl Key {
                 part(&mut bytes, value);
             }
             bytes.push(b'.');
+        }
+        if !request.variants.is_empty() {
+            bytes.push(b'v');
+            part(&mut bytes, request.variants.as_bytes());
         }
         Key { bytes, url_end }
     }
@@ -155,6 +161,7 @@ mod tests {
             path,
             query,
             fields,
+            variants: "",
         };
         Key::of(&request, rules).bytes
     }

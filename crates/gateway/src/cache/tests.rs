@@ -34,7 +34,16 @@ fn fields(lines: &[(&str, &str)]) -> Fields {
 }
 
 fn request<'a>(method: &'a str, path: &'a str, fields: &'a Fields) -> CacheRequest<'a> {
-    CacheRequest { method, scheme: "http", host: "a.test", port: 80, path, query: None, fields }
+    CacheRequest {
+        method,
+        scheme: "http",
+        host: "a.test",
+        port: 80,
+        path,
+        query: None,
+        fields,
+        variants: "",
+    }
 }
 
 /// Asks the cache, and the origin with the given answer when need be.

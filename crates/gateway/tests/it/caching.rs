@@ -8,12 +8,12 @@ use testkit::origin::{Behaviour, Origin, OriginConfig, Response as Answer};
 
 use crate::harness::{Client, Running, params, start};
 
-fn cached(headers: &[(&str, &str)], delay: Duration) -> Behaviour {
+pub(crate) fn cached(headers: &[(&str, &str)], delay: Duration) -> Behaviour {
     let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     Behaviour::Respond(Answer { headers, delay, body: b"0123456789".to_vec(), ..Answer::default() })
 }
 
-fn cache() -> Cache {
+pub(crate) fn cache() -> Cache {
     Cache {
         max_bytes: 16 << 20,
         store: "site".to_owned(),

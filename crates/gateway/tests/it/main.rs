@@ -14,4 +14,5 @@ mod proxying;
 mod reload;
 mod routes;
 mod tls;
+mod treatment;
 mod tunnel;
