@@ -3,6 +3,7 @@
 //! replayed.
 
 pub mod adaptive;
+pub mod assign;
 pub mod balance;
 pub mod breaker;
 pub mod cache;

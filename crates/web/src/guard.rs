@@ -69,13 +69,13 @@ impl Guard {
 }
 
 /// Compares in a time that does not depend on the place of the first difference.
-fn equal(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len()
         && a.iter().zip(b).fold(0, |differences, (a, b)| black_box(differences | (a ^ b))) == 0
 }
 
 /// Whether a `Host` is an address or `localhost`, with or without port.
-fn is_ip_or_localhost(host: &str) -> bool {
+pub(crate) fn is_ip_or_localhost(host: &str) -> bool {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => (name, port),
         _ => (host, ""),

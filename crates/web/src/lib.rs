@@ -5,6 +5,7 @@
 //! the guard (`guard.rs`).
 
 mod body;
+mod experiments;
 mod guard;
 mod routes;
 mod server;
@@ -14,6 +15,7 @@ use std::pin::Pin;
 
 use serde_json::Value;
 
+pub use experiments::serve_experiments;
 pub use server::serve;
 
 /// What the administration address shows and changes.

@@ -1,0 +1,256 @@
+//! Two arms of one metric, compared within each phase and combined: never across phases.
+
+use super::{Data, Question, requests};
+use crate::ledger::{Arm, Metric, MetricKind, MetricSums, TrafficTotals};
+use crate::metric::{Measure, MetricSpec};
+use stats::experiment::strata::{Sizes, combine};
+use stats::experiment::{Comparison, Error, Moments, Sums, cuped, quantile};
+
+/// Units that both arms need in a phase for it to count: fewer have no variance worth the name.
+/// Their number does not depend on outcomes, so leaving them out does not bias anything.
+const PHASE_UNITS_MIN: u64 = 10;
+
+/// A comparison over phases.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compared {
+    pub(super) comparison: Comparison,
+    /// Share of the variance that covariates removed.
+    pub(super) variance_reduction: Option<f64>,
+    /// Phases that it rests on.
+    pub(super) phases: usize,
+}
+
+/// Units of each variant in the phases that count.
+pub(super) fn units_per_arm(question: &Question<'_>, data: &Data) -> Vec<u64> {
+    let mut units = vec![0; question.experiment.variants.len()];
+    for arm in arms_of(question, &data.summary.arms) {
+        if let Some(own) = units.get_mut(usize::from(arm.variant)) {
+            *own += arm.units;
+        }
+    }
+    units
+}
+
+/// The arms in the phases that count.
+pub(super) fn arms_of<'a>(
+    question: &'a Question<'_>,
+    arms: &'a [Arm],
+) -> impl Iterator<Item = &'a Arm> {
+    arms.iter().filter(|arm| question.phases.contains(&usize::from(arm.phase)))
+}
+
+/// Compares a variant with the control.
+pub(super) fn compare(
+    question: &Question<'_>,
+    data: &Data,
+    spec: &MetricSpec,
+    variant: u16,
+) -> Result<Compared, Error> {
+    let mut pairs = Vec::new();
+    for phase in question.phases.clone() {
+        let Ok(phase) = u16::try_from(phase) else { break };
+        if let Some(pair) = phase_pair(data, spec, phase, variant)? {
+            pairs.push(pair);
+        }
+    }
+    combined(&pairs)
+}
+
+/// Compares a variant with the control in sums of their own, such as those of a cohort.
+pub(super) fn compare_sums(
+    question: &Question<'_>,
+    arms: &[Arm],
+    (index, metric): (usize, &Metric),
+    variant: u16,
+) -> Result<Compared, Error> {
+    let mut pairs = Vec::new();
+    for phase in question.phases.clone() {
+        let sums = |variant| sums_of(arms, phase as u16, variant, index);
+        if let (Some(treatment), Some(control)) = (sums(variant), sums(0)) {
+            pairs.extend(pair_of_sums(metric, treatment, control)?);
+        }
+    }
+    combined(&pairs)
+}
+
+/// The comparison within a phase, and the one without its covariate.
+type Pair = (Comparison, Comparison);
+
+fn combined(pairs: &[Pair]) -> Result<Compared, Error> {
+    let adjusted: Vec<Comparison> = pairs.iter().map(|pair| pair.0).collect();
+    let comparison = combine(&adjusted, Sizes::Fixed)?;
+    let plain: Vec<Comparison> = pairs.iter().map(|pair| pair.1).collect();
+    let variance_reduction = combine(&plain, Sizes::Fixed).ok().and_then(|plain| {
+        let ratio = (comparison.standard_error() / plain.standard_error()).powi(2);
+        (ratio != 1.0).then_some(1.0 - ratio)
+    });
+    Ok(Compared { comparison, variance_reduction, phases: pairs.len() })
+}
+
+/// One phase; `None` when it is too small.
+fn phase_pair(
+    data: &Data,
+    spec: &MetricSpec,
+    phase: u16,
+    variant: u16,
+) -> Result<Option<Pair>, Error> {
+    let Some(metric) = spec.counted() else {
+        return request_pair(data, &spec.measure, phase, variant);
+    };
+    if let MetricKind::Quantile { ppm, .. } = &metric.kind {
+        let estimate = |variant| {
+            let sample = data.quantiles.get(&(spec.name.clone(), phase, variant))?;
+            let values: Vec<f64> = sample.values.iter().map(|value| value / 1e6).collect();
+            Some(quantile::estimate(&values, &sample.units, f64::from(*ppm) / 1e6))
+        };
+        let (Some(treatment), Some(control)) = (estimate(variant), estimate(0)) else {
+            return Ok(None);
+        };
+        // A phase with too few events is left out as one with too few units is.
+        return match (treatment, control) {
+            (Ok(treatment), Ok(control)) => Ok(within(&treatment, &control)),
+            (Err(Error::TooFewUnits { .. }), _) | (_, Err(Error::TooFewUnits { .. })) => Ok(None),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        };
+    }
+    let definition = &data.summary.definition;
+    let Some(index) = definition.metrics.iter().position(|known| known.name == spec.name) else {
+        return Ok(None);
+    };
+    let arms = &data.summary.arms;
+    let sums = |variant| sums_of(arms, phase, variant, index);
+    match (sums(variant), sums(0)) {
+        (Some(treatment), Some(control)) => pair_of_sums(&metric, treatment, control),
+        _ => Ok(None),
+    }
+}
+
+fn sums_of(arms: &[Arm], phase: u16, variant: u16, metric: usize) -> Option<&MetricSums> {
+    let arm = arms.iter().find(|arm| (arm.phase, arm.variant) == (phase, variant))?;
+    arm.metrics.get(metric)
+}
+
+fn pair_of_sums(
+    metric: &Metric,
+    treatment: &MetricSums,
+    control: &MetricSums,
+) -> Result<Option<Pair>, Error> {
+    let [first, second] = metric.scales();
+    match (treatment, control) {
+        (MetricSums::Single(treatment), MetricSums::Single(control)) => {
+            if too_small(treatment.units, control.units) {
+                return Ok(None);
+            }
+            let [after_t, after_c] = [treatment, control].map(|sums| only_after(sums));
+            let plain = within(&after_t.moments([first])?, &after_c.moments([first])?);
+            if metric.lookback_us == 0 {
+                return Ok(plain);
+            }
+            let scales = [first, first];
+            let adjusted = cuped::adjust(&treatment.moments(scales)?, &control.moments(scales)?);
+            Ok(plain.map(|(_, plain)| (adjusted.map_or(plain, |it| it.comparison), plain)))
+        }
+        (MetricSums::Ratio(treatment), MetricSums::Ratio(control)) => {
+            if too_small(treatment.units, control.units) {
+                return Ok(None);
+            }
+            let scales = [first, second, first, second];
+            let (treatment, control) = (treatment.moments(scales)?, control.moments(scales)?);
+            let ratio = |moments: &Moments<4>| {
+                let [m, d, ..] = moments.mean;
+                let rows = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]];
+                moments.propagate([m, d], rows).ratio()
+            };
+            let plain = within(&ratio(&treatment)?, &ratio(&control)?);
+            if metric.lookback_us == 0 {
+                return Ok(plain);
+            }
+            // Without anything before the exposure there is no covariate.
+            let adjusted = treatment
+                .ratios()
+                .and_then(|treatment| cuped::adjust(&treatment, &control.ratios()?));
+            Ok(plain.map(|(_, plain)| (adjusted.map_or(plain, |it| it.comparison), plain)))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn only_after(sums: &Sums<2>) -> Sums<1> {
+    Sums { units: sums.units, sums: [sums.sums[0]], products: [[sums.products[0][0]]] }
+}
+
+fn too_small(treatment: u64, control: u64) -> bool {
+    treatment.min(control) < PHASE_UNITS_MIN
+}
+
+/// Two arms of one phase. A phase in which nothing varied yet counts with what it has: leaving it
+/// out would depend on outcomes.
+fn within(treatment: &Moments<1>, control: &Moments<1>) -> Option<Pair> {
+    if too_small(treatment.units, control.units) {
+        return None;
+    }
+    let comparison = Comparison::new(treatment, control).unwrap_or(Comparison {
+        treatment: treatment.value(),
+        control: control.value(),
+        treatment_variance: 0.0,
+        control_variance: 0.0,
+        covariance: 0.0,
+        degrees: 1.0,
+        units: [treatment.units, control.units],
+    });
+    Some((comparison, comparison))
+}
+
+fn request_pair(
+    data: &Data,
+    measure: &Measure,
+    phase: u16,
+    variant: u16,
+) -> Result<Option<Pair>, Error> {
+    let of = |variant: u16| -> Result<Option<Moments<1>>, Error> {
+        let same = |it: (u16, u16)| it == (phase, variant);
+        let units = data.summary.arms.iter().find(|arm| same((arm.phase, arm.variant)));
+        let traffic = data.summary.traffic.iter().find(|arm| same((arm.phase, arm.variant)));
+        let none = TrafficTotals::default();
+        let totals = traffic.map_or(&none, |arm| &arm.totals);
+        requests::moments(measure, totals, units.map_or(0, |arm| arm.units))
+    };
+    Ok(match (of(variant)?, of(0)?) {
+        (Some(treatment), Some(control)) => within(&treatment, &control),
+        _ => None,
+    })
+}
+
+/// Value and standard error of every arm over phases, each phase with its share of all units.
+/// `None` when an arm has no value.
+pub(super) fn values(
+    question: &Question<'_>,
+    data: &Data,
+    spec: &MetricSpec,
+) -> Option<Vec<(f64, f64)>> {
+    let mut sums = vec![(0.0, 0.0); question.experiment.variants.len()];
+    let mut total = 0.0;
+    for phase in question.phases.clone() {
+        let phase = u16::try_from(phase).ok()?;
+        // Of comparisons with the control, the arms' own values.
+        let mut arms = Vec::with_capacity(sums.len());
+        for variant in 0..u16::try_from(sums.len()).ok()? {
+            match phase_pair(data, spec, phase, variant).ok()? {
+                Some((_, plain)) => arms.push(plain),
+                None => break,
+            }
+        }
+        if arms.len() < sums.len() {
+            continue;
+        }
+        let units: f64 = arms.iter().map(|arm| arm.units[0] as f64).sum();
+        for ((value, variance), arm) in sums.iter_mut().zip(&arms) {
+            *value += units * arm.treatment;
+            *variance += units * units * arm.treatment_variance;
+        }
+        total += units;
+    }
+    let arm = |(value, variance): (f64, f64)| (value / total, variance.sqrt() / total);
+    let arms: Vec<_> = sums.into_iter().map(arm).collect();
+    arms.iter().all(|(_, error)| error.is_normal()).then_some(arms)
+}

@@ -1,0 +1,173 @@
+//! What follows from health, effects and guardrails.
+
+use super::plan::{Mode, Rule};
+use super::result::{
+    EffectView, GuardrailView, HealthReport, MetricView, Outcome, Severity, Standing, Verdict,
+};
+use super::Question;
+use crate::metric::Role;
+use crate::model::Status;
+
+/// Milliseconds of a day.
+const DAY_MS: f64 = 86_400_000.0;
+
+/// Days since the experiment began.
+pub(super) fn days(question: &Question<'_>) -> f64 {
+    let experiment = question.experiment;
+    let first = experiment.phases.first().map_or(question.now, |phase| phase.since);
+    let began = first.max(experiment.schedule.start.unwrap_or(0));
+    question.now.saturating_sub(began) as f64 / DAY_MS
+}
+
+pub(super) fn of(
+    question: &Question<'_>,
+    health: &HealthReport,
+    metrics: &[MetricView],
+    guardrails: &[GuardrailView],
+) -> Verdict {
+    let verdict = |standing, variant: Option<&str>, text: String, reasons| Verdict {
+        standing,
+        variant: variant.map(str::to_owned),
+        text,
+        reasons,
+    };
+    let status = question.experiment.status;
+    let units: u64 = health.arms.iter().map(|arm| arm.units).sum();
+    if units == 0 && status != Status::Running {
+        let text = "the experiment does not run, and nothing was recorded".to_owned();
+        return verdict(Standing::Idle, None, text, Vec::new());
+    }
+    if health.blocks() {
+        let blocking = health.issues.iter().filter(|issue| issue.severity == Severity::Blocks);
+        let reasons: Vec<String> = blocking.map(|issue| issue.text.clone()).collect();
+        let text = "the experiment is not sound, so nothing can be decided".to_owned();
+        return verdict(Standing::Invalid, None, text, reasons);
+    }
+    if let Some((variant, reasons)) = harm(metrics, guardrails) {
+        let text = format!("\"{variant}\" does harm: take it back");
+        return verdict(Standing::Harmful, Some(&variant), text, reasons);
+    }
+    let primary = metrics.iter().find(|metric| metric.role == Role::Primary);
+    let Some(primary) = primary else {
+        let text = "no primary metric is declared, so no variant can win".to_owned();
+        return verdict(Standing::Waiting, None, text, Vec::new());
+    };
+    match question.plan.mode {
+        Mode::AA => {
+            let text = "an A/A test: nothing differs, as it should be".to_owned();
+            return verdict(Standing::Waiting, None, text, Vec::new());
+        }
+        Mode::Test | Mode::Bandit { .. } => {}
+    }
+    let missing = missing(question, health);
+    let mut ahead: Vec<&EffectView> =
+        primary.effects.iter().filter(|effect| has_won(question, effect)).collect();
+    let good = |effect: &&EffectView| effect.lift.unwrap_or(0.0).abs();
+    ahead.sort_by(|one, other| good(other).total_cmp(&good(one)));
+    for effect in &ahead {
+        let open = open_guardrails(guardrails, &effect.variant);
+        if missing.is_empty() && open.is_empty() {
+            let text = format!("\"{}\" has won: ship it", effect.variant);
+            return verdict(Standing::Winner, Some(&effect.variant), text, why(effect, primary));
+        }
+    }
+    if let Some(effect) = ahead.first() {
+        let text = format!("\"{}\" is ahead; it is too early to ship it", effect.variant);
+        let mut reasons = missing;
+        reasons.extend(open_guardrails(guardrails, &effect.variant));
+        return verdict(Standing::Waiting, Some(&effect.variant), text, reasons);
+    }
+    if units >= question.plan.units && missing.is_empty() {
+        let text = "the planned units are there, and no variant has won: keep the control, or plan \
+                    a larger experiment"
+            .to_owned();
+        let reasons = primary.effects.iter().flat_map(|effect| why(effect, primary)).collect();
+        return verdict(Standing::Inconclusive, None, text, reasons);
+    }
+    let text = format!("wait: {units} of {} planned units are there", question.plan.units);
+    verdict(Standing::Waiting, None, text, missing)
+}
+
+/// The first variant that does harm, and how.
+fn harm(metrics: &[MetricView], guardrails: &[GuardrailView]) -> Option<(String, Vec<String>)> {
+    let by_guardrail = guardrails.iter().filter(|guardrail| guardrail.harmful);
+    let mut all: Vec<(String, String)> = by_guardrail
+        .map(|guardrail| {
+            let lift = percent(guardrail.lift);
+            (guardrail.variant.clone(), format!("guardrail {}: {lift}, and worse", guardrail.name))
+        })
+        .collect();
+    for metric in metrics.iter().filter(|metric| metric.role == Role::Primary) {
+        let worse = metric.effects.iter().filter(|effect| effect.outcome == Outcome::Worse);
+        all.extend(worse.map(|effect| {
+            let lift = percent(effect.lift);
+            (effect.variant.clone(), format!("primary metric {}: {lift}, and worse", metric.name))
+        }));
+    }
+    let variant = all.first()?.0.clone();
+    let reasons = all.into_iter().filter(|(of, _)| *of == variant).map(|(_, why)| why).collect();
+    Some((variant, reasons))
+}
+
+/// What the policy still waits for.
+fn missing(question: &Question<'_>, health: &HealthReport) -> Vec<String> {
+    let policy = &question.experiment.policy;
+    let mut missing = Vec::new();
+    let days = days(question);
+    if days < f64::from(policy.min_days) {
+        missing.push(format!("{:.1} of {} days have passed", days, policy.min_days));
+    }
+    let left_out = |variant: &str| {
+        let index = question.experiment.variant_index(variant);
+        index.is_some_and(|index| question.left_out.contains(&index))
+    };
+    let few = health.arms.iter().filter(|arm| !left_out(&arm.variant));
+    for arm in few.filter(|arm| arm.units < policy.min_units) {
+        missing.push(format!(
+            "\"{}\" has {} of {} units",
+            arm.variant, arm.units, policy.min_units
+        ));
+    }
+    missing
+}
+
+fn has_won(question: &Question<'_>, effect: &EffectView) -> bool {
+    match question.plan.rule {
+        Rule::Significant => effect.outcome == Outcome::Better,
+        Rule::NonInferior => effect.non_inferior && effect.outcome != Outcome::Worse,
+        Rule::ExpectedLoss { relative } => {
+            effect.outcome != Outcome::Worse
+                && effect.loss_of_shipping.is_some_and(|loss| loss <= relative)
+        }
+    }
+}
+
+/// What guardrails hold against shipping a variant.
+fn open_guardrails(guardrails: &[GuardrailView], variant: &str) -> Vec<String> {
+    let own = guardrails.iter().filter(|guardrail| guardrail.variant == variant);
+    let open = own.filter_map(|guardrail| {
+        let margin = guardrail.margin * 100.0;
+        if guardrail.exceeded {
+            let lift = percent(guardrail.lift);
+            Some(format!("guardrail {}: {lift}, beyond its {margin} %", guardrail.name))
+        } else if guardrail.underpowered {
+            let why = "cannot yet tell";
+            Some(format!("guardrail {} {why} {margin} % from nothing", guardrail.name))
+        } else {
+            None
+        }
+    });
+    open.collect()
+}
+
+fn why(effect: &EffectView, metric: &MetricView) -> Vec<String> {
+    let interval = effect.lift_interval.map(|[low, high]| {
+        format!(", between {} and {}", percent(low), percent(high))
+    });
+    let interval = interval.unwrap_or_default();
+    vec![format!("{} of \"{}\": {}{interval}", metric.name, effect.variant, percent(effect.lift))]
+}
+
+fn percent(lift: Option<f64>) -> String {
+    lift.map_or_else(|| "unknown".to_owned(), |lift| format!("{:+.1} %", lift * 100.0))
+}

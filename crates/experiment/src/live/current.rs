@@ -1,0 +1,172 @@
+//! The experiments that are decided now, and what follows from them.
+
+use super::growthbook;
+use crate::evaluate::Set;
+use crate::model::{Action, Experiment, ExperimentSet, Problem, Source, Status, UnixMillis};
+use crate::targeting::{Facts, Matcher};
+use serde_json::Value;
+use std::sync::{Arc, Mutex, PoisonError};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// An immutable set with everything that does not depend on a request. A change is a new one.
+#[derive(Debug)]
+pub struct Current {
+    set: Set,
+    source: ExperimentSet,
+    version: String,
+    since: UnixMillis,
+    gateway: Vec<GatewayExperiment>,
+    /// Moments at which something begins or ends, in order.
+    boundaries: Vec<UnixMillis>,
+    /// The payload for GrowthBook's clients and the number of boundaries that it was made after.
+    payload: Mutex<Option<(usize, Arc<str>)>>,
+}
+
+/// An experiment that the gateway serves.
+#[derive(Debug)]
+pub struct GatewayExperiment {
+    /// Its index in the set.
+    pub index: usize,
+    targeting: Option<Matcher>,
+    /// The request field that answers depend on (`Vary`), when units are in one.
+    pub vary: Vec<&'static str>,
+    /// Names of headers that hold units, for `Vary`.
+    pub vary_headers: Vec<String>,
+}
+
+impl Current {
+    /// Makes a set ready.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn new(source: ExperimentSet, now: UnixMillis) -> Result<Current, Vec<Problem>> {
+        let set = Set::new(&source)?;
+        // A set that can be read can be written.
+        let text = serde_json::to_vec(&source).unwrap_or_default();
+        let gateway = source.experiments.iter().enumerate();
+        let gateway = gateway.filter(|(_, each)| is_served_by_gateway(each));
+        let gateway = gateway.map(|(index, each)| GatewayExperiment::new(index, each)).collect();
+        Ok(Current {
+            version: format!("{:032x}", xxh3_128(&text)),
+            boundaries: boundaries(&source),
+            payload: Mutex::new(None),
+            since: now,
+            set,
+            source,
+            gateway,
+        })
+    }
+
+    /// The experiments, ready to be decided.
+    #[must_use]
+    pub fn set(&self) -> &Set {
+        &self.set
+    }
+
+    /// The experiments as they were given.
+    #[must_use]
+    pub fn source(&self) -> &ExperimentSet {
+        &self.source
+    }
+
+    /// An experiment by index.
+    #[must_use]
+    pub fn experiment(&self, index: usize) -> Option<&Experiment> {
+        self.source.experiments.get(index)
+    }
+
+    /// Names the content: the same experiments have the same version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// When it was taken.
+    #[must_use]
+    pub fn since(&self) -> UnixMillis {
+        self.since
+    }
+
+    /// The experiments that the gateway serves.
+    #[must_use]
+    pub fn gateway(&self) -> &[GatewayExperiment] {
+        &self.gateway
+    }
+
+    /// How many beginnings and ends are over: with the version, it names what is decided now.
+    #[must_use]
+    pub fn boundaries_before(&self, now: UnixMillis) -> usize {
+        self.boundaries.partition_point(|&at| at <= now)
+    }
+
+    /// When something begins or ends next.
+    #[must_use]
+    pub fn next_boundary(&self, now: UnixMillis) -> Option<UnixMillis> {
+        self.boundaries.get(self.boundaries_before(now)).copied()
+    }
+
+    /// The payload of GrowthBook's SDK API, as JSON.
+    #[must_use]
+    pub fn growthbook_payload(&self, now: UnixMillis) -> Arc<str> {
+        let before = self.boundaries_before(now);
+        let mut held = self.payload.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, text)) = held.as_ref().filter(|(made, _)| *made == before) {
+            return Arc::clone(text);
+        }
+        let payload: Value = growthbook::payload(&self.source, self.since, now);
+        let text: Arc<str> = payload.to_string().into();
+        *held = Some((before, Arc::clone(&text)));
+        text
+    }
+}
+
+impl GatewayExperiment {
+    fn new(index: usize, experiment: &Experiment) -> GatewayExperiment {
+        // The set was checked: its conditions can be compiled.
+        let targeting = experiment.targeting.as_ref().and_then(|each| Matcher::new(each).ok());
+        let (mut vary, mut vary_headers) = (Vec::new(), Vec::new());
+        for source in [&experiment.unit.device, &experiment.unit.user].into_iter().flatten() {
+            match source {
+                Source::Cookie(_) => vary.push("Cookie"),
+                Source::Claim(_) => vary.push("Authorization"),
+                Source::Header(name) => vary_headers.push(name.clone()),
+                // Another query is another URL anyway.
+                Source::Query(_) => {}
+            }
+        }
+        GatewayExperiment { index, targeting, vary, vary_headers }
+    }
+
+    /// Whether the answer to a request may depend on it: it runs, and the request is one that it
+    /// is for.
+    #[must_use]
+    pub fn applies(&self, experiment: &Experiment, facts: &dyn Facts, now: UnixMillis) -> bool {
+        let schedule = experiment.schedule;
+        let first = experiment.phases.first().map_or(UnixMillis::MAX, |phase| phase.since);
+        experiment.status == Status::Running
+            && schedule.start.unwrap_or(0).max(first) <= now
+            && schedule.end.is_none_or(|end| now < end)
+            && self.targeting.as_ref().is_none_or(|matcher| matcher.matches(facts))
+    }
+}
+
+/// Whether the gateway does something for an experiment, if only assigning: unless its variants are
+/// values for applications alone.
+fn is_served_by_gateway(experiment: &Experiment) -> bool {
+    let mut actions = experiment.variants.iter().flat_map(|variant| &variant.actions).peekable();
+    actions.peek().is_none() || actions.any(|action| !matches!(action, Action::Value(_)))
+}
+
+fn boundaries(set: &ExperimentSet) -> Vec<UnixMillis> {
+    let mut all: Vec<UnixMillis> = set
+        .experiments
+        .iter()
+        .flat_map(|each| {
+            let phases = each.phases.iter().map(|phase| phase.since);
+            phases.chain(each.schedule.start).chain(each.schedule.end)
+        })
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

@@ -1,0 +1,275 @@
+//! The thread between the data plane and the journal.
+
+use super::kept::Kept;
+use super::seen::{Seen, fingerprint};
+use super::storage::Keeper;
+use super::traffic::Gathered;
+use crate::event::{Attributes, Entry, Exposure, Record, UnixMicros, bounded, encode};
+use crate::ledger::{Journal, Outcome};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Exposures of one entry.
+const BATCH_MAX: usize = 1_000;
+/// How often sums of traffic are written.
+const TRAFFIC_EVERY: Duration = Duration::from_secs(5);
+/// How long to wait after the journal failed.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Traffic records of one entry: each has thousands of buckets at most.
+const TRAFFIC_MAX: usize = 64;
+
+/// Somebody was served a variant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Key of the experiment.
+    pub experiment: String,
+    /// Id of the unit.
+    pub unit: String,
+    /// Index of the variant.
+    pub variant: u16,
+    /// Index of the phase.
+    pub phase: u16,
+    /// When.
+    pub time_us: UnixMicros,
+    /// Family of the browser.
+    pub browser: &'static str,
+    /// Country.
+    pub country: String,
+    /// What the cache did.
+    pub cache: &'static str,
+}
+
+impl Served {
+    fn fingerprint(&self) -> u128 {
+        fingerprint(&self.experiment, self.variant, &self.unit)
+    }
+
+    fn record(&self) -> Record<'_> {
+        Record::Exposure(Exposure {
+            experiment: &self.experiment,
+            unit: &self.unit,
+            variant: self.variant,
+            phase: self.phase,
+            time_us: self.time_us,
+            attributes: Attributes {
+                browser: self.browser,
+                country: bounded(&self.country),
+                route: "",
+                cache: self.cache,
+            },
+        })
+    }
+}
+
+/// What waits.
+enum Message {
+    Served(Served),
+    Kept(Kept),
+    /// Everything before it is written when the answer comes.
+    Flush(SyncSender<()>),
+    Stop,
+}
+
+/// What was counted about the way to the journal.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) queued: AtomicU64,
+    pub(super) recorded: AtomicU64,
+    pub(super) overflowed: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) kept: AtomicU64,
+    pub(super) failing: AtomicBool,
+}
+
+/// What the data plane and the thread share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) seen: Seen,
+    pub(super) traffic: Gathered,
+    pub(super) counts: Counts,
+}
+
+/// The thread, its queue and its owner.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    queue: SyncSender<Message>,
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Recorder {
+    pub(super) fn start(
+        journal: Arc<dyn Journal>,
+        keeper: Arc<dyn Keeper>,
+        shared: Arc<Shared>,
+        queue_max: usize,
+        clock: fn() -> UnixMicros,
+    ) -> std::io::Result<Recorder> {
+        let (queue, waiting) = sync_channel(queue_max);
+        let work = Work { journal, keeper, shared: Arc::clone(&shared), clock };
+        let thread = std::thread::Builder::new()
+            .name("experiments".to_owned())
+            .spawn(move || work.run(&waiting))?;
+        Ok(Recorder { queue, shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Passes an exposure on, unless it is known. Never waits.
+    pub(super) fn served(&self, served: Served) {
+        let fingerprint = served.fingerprint();
+        if !self.shared.seen.insert(fingerprint) {
+            return;
+        }
+        match self.queue.try_send(Message::Served(served)) {
+            Ok(()) => self.shared.counts.queued.fetch_add(1, Ordering::Relaxed),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                // The unit's next request tries again.
+                self.shared.seen.forget(fingerprint);
+                self.shared.counts.overflowed.fetch_add(1, Ordering::Relaxed)
+            }
+        };
+    }
+
+    /// Passes something to keep on. Never waits.
+    pub(super) fn keep(&self, kept: Kept) {
+        if self.queue.try_send(Message::Kept(kept)).is_err() {
+            self.shared.counts.overflowed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until everything that was passed on before is written, or has failed.
+    pub(super) fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        if self.queue.send(Message::Flush(done)).is_ok() {
+            // An error means that the thread has ended, which flushes.
+            let _ = wait.recv();
+        }
+    }
+
+    /// Writes what waits and ends the thread.
+    pub(super) fn stop(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = self.queue.send(Message::Stop);
+            if thread.join().is_err() {
+                tracing::error!("the thread that records experiments ended with a panic");
+            }
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Work {
+    journal: Arc<dyn Journal>,
+    keeper: Arc<dyn Keeper>,
+    shared: Arc<Shared>,
+    clock: fn() -> UnixMicros,
+}
+
+impl Work {
+    fn run(&self, waiting: &Receiver<Message>) {
+        let mut traffic_at = Instant::now() + TRAFFIC_EVERY;
+        let mut stop = false;
+        while !stop {
+            let (mut served, mut kept, mut done) = (Vec::new(), Vec::new(), None);
+            let wait = traffic_at.saturating_duration_since(Instant::now());
+            let mut next = match waiting.recv_timeout(wait) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            while let Some(message) = next {
+                match message {
+                    Message::Served(one) => served.push(one),
+                    Message::Kept(one) => kept.push(one),
+                    Message::Flush(answer) => done = Some(answer),
+                    Message::Stop => stop = true,
+                }
+                let full = served.len() >= BATCH_MAX || kept.len() >= BATCH_MAX;
+                next = if full || stop || done.is_some() { None } else { waiting.try_recv().ok() };
+            }
+            let mut result = self.write(&served).and(self.keep(&kept));
+            if stop || done.is_some() || Instant::now() >= traffic_at {
+                result = result.and(self.write_traffic());
+                traffic_at = Instant::now() + TRAFFIC_EVERY;
+            }
+            self.tell(&result);
+            if let Some(done) = done {
+                // Whoever waited may have gone.
+                let _ = done.try_send(());
+            }
+        }
+    }
+
+    fn write(&self, served: &[Served]) -> Result<(), String> {
+        if served.is_empty() {
+            return Ok(());
+        }
+        let counts = &self.shared.counts;
+        let result = self.append(served.iter().map(Served::record).collect());
+        if result.is_ok() {
+            counts.recorded.fetch_add(served.len() as u64, Ordering::Relaxed);
+        } else {
+            // They are recorded when the units come again.
+            served.iter().for_each(|one| self.shared.seen.forget(one.fingerprint()));
+            counts.failed.fetch_add(served.len() as u64, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn keep(&self, kept: &[Kept]) -> Result<(), String> {
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let counts = &self.shared.counts;
+        let result = self.keeper.keep(kept);
+        let counter = if result.is_ok() { &counts.kept } else { &counts.failed };
+        counter.fetch_add(kept.len() as u64, Ordering::Relaxed);
+        result
+    }
+
+    fn write_traffic(&self) -> Result<(), String> {
+        let mut result = Ok(());
+        for taken in self.shared.traffic.take(TRAFFIC_MAX) {
+            if let Err(error) = self.append(taken.records((self.clock)())) {
+                self.shared.traffic.put_back(taken);
+                result = Err(error);
+            }
+        }
+        result
+    }
+
+    fn append(&self, records: Vec<Record<'_>>) -> Result<(), String> {
+        let entry = encode(&Entry::Batch { id: None, records }).map_err(|it| it.to_string())?;
+        match self.journal.append(entry) {
+            Ok(Outcome::Applied(_) | Outcome::Duplicate) => Ok(()),
+            Ok(other) => Err(format!("the journal did not take a batch: {other:?}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Says once that recording fails, and once that it works again.
+    fn tell(&self, result: &Result<(), String>) {
+        let failing = &self.shared.counts.failing;
+        match result {
+            Ok(()) => {
+                if failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!("experiments are recorded again");
+                }
+            }
+            Err(error) => {
+                if !failing.swap(true, Ordering::Relaxed) {
+                    tracing::error!(error, "experiments cannot be recorded");
+                }
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Assignment: vectors of the real software, and laws.
+
+mod laws;
+mod vectors;

@@ -1,0 +1,181 @@
+//! `POST /track`: what the tracking plugins of GrowthBook's SDKs send. They know no ids of events
+//! and no times, so events are stamped here, and one that is sent twice counts twice; exposures
+//! count once whatever happens.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use experiment::event::{Attributes, Event, Exposure, Record, UnixMicros};
+use experiment::live::Current;
+use experiment::live::growthbook::hash_attribute;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::Api;
+use super::answer::failed;
+use super::body::{self, Refused, check_attributes, check_id};
+use super::records::{append, check_name, micros, recorded};
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    client_key: Option<String>,
+}
+
+/// One message; plugins add keys with every version.
+#[derive(Deserialize)]
+struct Message {
+    event_name: String,
+    #[serde(default)]
+    properties_json: Map<String, Value>,
+    user_id: Option<String>,
+    device_id: Option<String>,
+    #[serde(default)]
+    context_json: Map<String, Value>,
+}
+
+/// A message that is to be recorded, on its own.
+enum Found {
+    Exposure { experiment: String, unit: String, variant: u16, phase: u16 },
+    Event { unit: String, name: String, value: i64 },
+}
+
+/// Records exposures and events of a browser or an application.
+pub(super) async fn track(
+    State(api): State<Api>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if let Err((status, why)) = api.access.read(&headers, asked.client_key.as_deref()) {
+        return failed(status, why);
+    }
+    let limits = *api.live.limits();
+    let messages: Vec<Message> = match body::json(body, limits.body_bytes).await {
+        Ok(messages) => messages,
+        Err((status, why)) => return failed(status, &why),
+    };
+    if messages.is_empty() || messages.len() > limits.batch {
+        let why = format!("{} messages: 1 to {} are allowed", messages.len(), limits.batch);
+        return failed(StatusCode::BAD_REQUEST, &why);
+    }
+    let current = api.live.current();
+    let now = api.live.now_us();
+    let (mut found, mut ignored) = (Vec::new(), 0_u64);
+    for (index, message) in messages.iter().enumerate() {
+        match read(&api, &current, message) {
+            Ok(all) if all.is_empty() => ignored += 1,
+            Ok(all) => found.extend(all),
+            Err((status, why)) => return failed(status, &format!("[{index}]: {why}")),
+        }
+    }
+    if found.is_empty() {
+        return failed(
+            StatusCode::NOT_FOUND,
+            "nothing here is about a known experiment, or names a unit of one",
+        );
+    }
+    let records = found.iter().map(|found| record(found, now)).collect();
+    match append(&api, None, records).await {
+        Ok(fates) => {
+            let more = Map::from_iter([("ignored".to_owned(), ignored.into())]);
+            recorded(fates.as_ref(), more)
+        }
+        Err(response) => *response,
+    }
+}
+
+fn record(found: &Found, now: UnixMicros) -> Record<'_> {
+    match found {
+        Found::Exposure { experiment, unit, variant, phase } => Record::Exposure(Exposure {
+            experiment,
+            unit,
+            variant: *variant,
+            phase: *phase,
+            time_us: now,
+            attributes: Attributes::default(),
+        }),
+        Found::Event { unit, name, value } => {
+            Record::Event(Event { unit, name, value: *value, time_us: now, event_id: None })
+        }
+    }
+}
+
+/// What a message says; nothing when it is about something else.
+fn read(api: &Api, current: &Current, message: &Message) -> Result<Vec<Found>, Refused> {
+    let bad = |why: String| (StatusCode::BAD_REQUEST, why);
+    check_attributes(&message.properties_json).map_err(bad)?;
+    check_attributes(&message.context_json).map_err(bad)?;
+    match message.event_name.as_str() {
+        // The JavaScript plugin's names, then the Python plugin's.
+        "Experiment Viewed" | "$$experiment_viewed" => exposure(api, current, message),
+        "Feature Evaluated" | "$$feature_evaluated" => Ok(Vec::new()),
+        name => {
+            check_name(name).map_err(bad)?;
+            let properties = &message.properties_json;
+            let value = ["value", "revenue", "amount"].iter().find_map(|&key| properties.get(key));
+            let value = value.and_then(Value::as_f64).unwrap_or(0.0);
+            let value = micros(value).map_err(bad)?;
+            let event = |unit| Found::Event { unit, name: name.to_owned(), value };
+            Ok(units(current, message).map_err(bad)?.into_iter().map(event).collect())
+        }
+    }
+}
+
+fn exposure(api: &Api, current: &Current, message: &Message) -> Result<Vec<Found>, Refused> {
+    let bad = |why: String| (StatusCode::BAD_REQUEST, why);
+    let property = |names: [&str; 2]| names.iter().find_map(|&it| message.properties_json.get(it));
+    let Some(key) = property(["experimentId", "experiment_id"]).and_then(Value::as_str) else {
+        return Err(bad("an exposure must name its experiment".to_owned()));
+    };
+    let Some(unit) = property(["hashValue", "hash_value"]).and_then(id_of) else {
+        return Err(bad("an exposure must have the value that was hashed".to_owned()));
+    };
+    check_id("hashValue", &unit).map_err(bad)?;
+    let Some(index) = current.set().index(key) else { return Ok(Vec::new()) };
+    let Some(experiment) = current.experiment(index) else { return Ok(Vec::new()) };
+    // A key, or the number of the variation where a client sends that.
+    let by_key = |value: &Value| value.as_str().and_then(|key| experiment.variant_index(key));
+    let named = property(["variation_key", "variationKey"]).and_then(by_key);
+    let variant = named.or_else(|| {
+        let value = property(["variationId", "variation_id"])?;
+        let number = || value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        let known = |number: &u16| usize::from(*number) < experiment.variants.len();
+        by_key(value).or_else(|| u16::try_from(number()?).ok().filter(known))
+    });
+    let Some(variant) = variant else {
+        return Err(bad(format!("experiment \"{key}\" has no such variation")));
+    };
+    let phase = api.live.phase_of(current, index, &unit, api.live.now());
+    Ok(vec![Found::Exposure { experiment: key.to_owned(), unit, variant, phase }])
+}
+
+/// An id as text; numbers are hashed as their texts.
+fn id_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The ids by which experiments know whoever sent an event. The plugins put some attributes
+/// elsewhere: `id` and `anonymous_id` into `device_id`.
+fn units(current: &Current, message: &Message) -> Result<BTreeSet<String>, String> {
+    let mut units = BTreeSet::new();
+    for experiment in &current.source().experiments {
+        let text = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
+        let unit = match hash_attribute(experiment) {
+            "user_id" => text(&message.user_id),
+            "device_id" | "anonymous_id" | "id" => text(&message.device_id),
+            name => message.context_json.get(name).and_then(id_of),
+        };
+        if let Some(unit) = unit {
+            check_id("unit", &unit)?;
+            units.insert(unit);
+        }
+    }
+    Ok(units)
+}
