@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use clap::Args;
 use config::{Look, read_gateway};
+use gateway::Gateway;
 use gateway::params::GatewayParams;
-use gateway::{Duty, Gateway, Purged};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
-use web::{Control, Pending, PurgeWhat, Refusal, Set};
+use web::{Control, Pending, Refusal, Set};
 
 use crate::exit::{Exit, Failed};
 use crate::upgrade;
@@ -177,18 +177,7 @@ impl Control for Operator {
     }
 
     fn purge(&self, purge: &web::Purge) -> Result<Value, Refusal> {
-        let what = match &purge.what {
-            PurgeWhat::Url(url) => Purged::Url(url.clone()),
-            PurgeWhat::Prefix(prefix) => Purged::Prefix(prefix.clone()),
-            PurgeWhat::Tag(tag) => Purged::Tag(tag.clone()),
-            PurgeWhat::All => Purged::All,
-        };
-        let how =
-            if purge.soft { gateway::cache::Purge::Soft } else { gateway::cache::Purge::Hard };
-        if self.gateway.purge(&what, how) {
-            return Ok(json!({ "purged": true }));
-        }
-        Err(Refusal::Invalid("a URL has a scheme and a host: https://shop.example/path".to_owned()))
+        crate::admin::purge(&self.gateway, purge)
     }
 
     fn drain(&self) -> Result<Value, Refusal> {
@@ -197,15 +186,6 @@ impl Control for Operator {
     }
 
     fn set_server(&self, upstream: &str, server: &str, set: Set) -> Result<Value, Refusal> {
-        let found = match set {
-            Set::Up => self.gateway.set_duty(upstream, server, Duty::Normal),
-            Set::Drain => self.gateway.set_duty(upstream, server, Duty::Drain),
-            Set::Down => self.gateway.set_duty(upstream, server, Duty::Down),
-            Set::Weight(weight) => self.gateway.set_weight(upstream, server, weight),
-        };
-        if found {
-            return Ok(json!({ "changed": true }));
-        }
-        Err(Refusal::NotFound(format!("upstream `{upstream}` has no server `{server}`")))
+        crate::admin::set_server(&self.gateway, upstream, server, set)
     }
 }
