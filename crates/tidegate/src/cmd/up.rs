@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use web::{Control, Pending, Refusal, Set};
 
 use crate::exit::{Exit, Failed};
+use crate::output::style_of_stderr;
 use crate::upgrade;
 
 /// Run a gateway: balance, cache, limit and fail over, as one file says
@@ -28,7 +29,12 @@ pub(crate) struct UpArgs {
 }
 
 pub(crate) fn run(args: &UpArgs) -> Result<Exit, Failed> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(style_of_stderr().color)
+        .with_target(false)
+        .init();
+    load::raise_descriptor_limit();
     let params = read(&args.config).map_err(Failed::rendered)?;
     let mut inherited = upgrade::inherited().map_err(|error| Failed::environment(&error))?;
     let admin = params.admin.clone();
@@ -111,7 +117,11 @@ async fn operate(
             },
             _ = reopen.recv() => operator.gateway.reopen_log(),
             _ = renew.recv() => match operator.hand_over(copy.as_ref()).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    // The admin address is the successor's from now on.
+                    stop.notify_one();
+                    break;
+                }
                 Err(error) => tracing::error!(%error, "no successor took over"),
             },
             _ = terminate.recv() => break,
@@ -120,7 +130,7 @@ async fn operate(
         }
     }
     tracing::info!("draining");
-    stop.notify_one();
+    drop(copy);
     tokio::spawn(async move {
         // Whoever asks twice does not want to wait.
         tokio::select! {
@@ -130,7 +140,9 @@ async fn operate(
         std::process::exit(130);
     });
     let gateway = Arc::clone(&operator.gateway);
-    tokio::task::spawn_blocking(move || gateway.drain()).await.map_err(std::io::Error::other)
+    let drained = tokio::task::spawn_blocking(move || gateway.drain()).await;
+    stop.notify_one();
+    drained.map_err(std::io::Error::other)
 }
 
 /// What operators work on.
@@ -142,6 +154,9 @@ struct Operator {
 
 impl Operator {
     async fn reload_file(&self) -> Result<(), String> {
+        if self.gateway.is_draining() {
+            return Err("the gateway is draining, no configuration is read any more".to_owned());
+        }
         let params = read(&self.path)?;
         self.gateway.reload(params).await.map_err(|error| error.to_string())
     }
