@@ -75,6 +75,11 @@ impl Fill {
         self.draft.is_some()
     }
 
+    /// Whether all has come that was announced.
+    pub fn is_complete(&self) -> bool {
+        self.length == Some(self.body.len() as u64)
+    }
+
     /// Takes the next bytes of the body. Gives up beyond the largest body that is kept.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.draft.is_none() {

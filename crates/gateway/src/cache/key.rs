@@ -80,6 +80,11 @@ impl Key {
         Key { bytes, url_end }
     }
 
+    /// Whether nothing but the URL counts.
+    pub(super) fn is_url(&self) -> bool {
+        self.url_end == self.bytes.len()
+    }
+
     /// The part that stands for the URL, whatever headers and cookies count besides.
     pub(super) fn url(&self) -> &[u8] {
         &self.bytes[..self.url_end]

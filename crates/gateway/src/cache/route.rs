@@ -415,6 +415,7 @@ impl RouteCache {
             url: (origin + &x.request.target()).into(),
             url_hash: self.store.hash(x.visit.key.url()),
             tag_hashes,
+            is_exact: x.visit.key.is_url(),
             born,
             confirmed: born,
         };

@@ -487,3 +487,19 @@ fn requests_that_are_not_for_the_store_pass_by() {
         assert!(matches!(verdict, Verdict::Pass(_)), "{asked:?}");
     }
 }
+
+#[test]
+fn purged_urls_cost_no_others() {
+    let cache = cache_by(&params());
+    for page in 0..200 {
+        keep(&cache, &format!("/page/{page}"), &[], &[FRESH], b"x");
+    }
+    // More than there are places to remember them: as many carts are changed.
+    for cart in 0..40_000 {
+        assert!(cache.purge_url(&format!("http://a.test/cart/{cart}"), Purge::Hard));
+    }
+    let kept = (0..200).filter(|page| hit(&cache, &format!("/page/{page}"), &[], NOW).is_some());
+    assert_eq!(kept.count(), 200);
+    assert!(cache.purge_url("http://a.test/page/7", Purge::Hard));
+    assert!(hit(&cache, "/page/7", &[], NOW).is_none());
+}
