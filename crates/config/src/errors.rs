@@ -116,6 +116,8 @@ codes! {
     BadShare => "bad-share", "A text is not a share, or the share is zero where it cannot be.";
     BadAddress => "bad-address", "A text is not an address, or no range of addresses.";
     BadSecret => "bad-secret", "A secret is not there, is too short, or has the wrong form.";
+    BadExperiment => "bad-experiment", "An experiment contradicts itself or cannot be run.";
+    BadDate => "bad-date", "A text is not a date and time with an offset.";
     BadSlo => "bad-slo", "A service level objective cannot be understood.";
     UnknownName => "unknown-name", "A name is used that nothing has.";
     UnknownTask => "unknown-task", "An objective names a task or endpoint that does not exist.";
@@ -387,6 +389,7 @@ mod tests {
         let docs = [
             ("scenario", include_str!("../../../docs/reference/scenario-errors.md")),
             ("config", include_str!("../../../docs/reference/gateway.md")),
+            ("config", include_str!("../../../docs/reference/experiments.md")),
         ];
         let codes: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(codes.len(), Code::ALL.len());

@@ -7,6 +7,7 @@
 //! flags ─────────────────► LoadSettings ── flags.or(settings) ─┘
 //!
 //! file ──read_gateway──► GatewayParams
+//! file ──read_experiments──► ServiceParams, Declared
 //! ```
 //!
 //! Every step finds all errors that it can, each with its place in the file, a stable [`Code`] and
@@ -15,6 +16,7 @@
 mod compile;
 mod errors;
 mod expect;
+pub mod experiment;
 mod file;
 mod gateway;
 mod host;
@@ -29,6 +31,9 @@ mod url;
 pub use crate::gateway::{
     GATEWAY_WORKERS_MAX, LIMIT_KEYS_MAX, PAGE_BYTES_MAX, RATE_LIMITS_MAX, RETRIES_MAX,
     SPLIT_WEIGHT_MAX, parse_gateway, read_gateway,
+};
+pub use crate::experiment::{
+    EXPERIMENTS_ADDRESS, EXPERIMENTS_DATA, parse_experiments, read_experiments,
 };
 pub use errors::{Code, ERRORS_SHOWN_MAX, Errors, Look, Problem};
 pub use file::{SCENARIO_BYTES_MAX, ScenarioFile, WEIGHT_MAX, parse_scenario, read_scenario};

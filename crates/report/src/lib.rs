@@ -7,6 +7,7 @@
 
 pub mod compare;
 pub mod csv;
+pub mod experiment;
 pub mod json;
 pub mod progress;
 pub mod prometheus;

@@ -6,7 +6,7 @@
 
 use crate::error::OpenError;
 use crate::log::segment_position;
-use crate::volume::{Volume, sync_folder};
+use crate::volume::Volume;
 use experiment::ledger::{Ledger, SHARDS_MAX, Settings};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -29,6 +29,8 @@ pub(crate) struct Running {
     generation: u64,
     next: usize,
     parts: usize,
+    /// Bytes of the parts that were handed over.
+    bytes: u64,
     /// A part that was made and could not be handed over yet.
     made: Option<Vec<u8>>,
     sender: Option<SyncSender<Vec<u8>>>,
@@ -39,8 +41,8 @@ pub(crate) struct Running {
 pub(crate) enum Step {
     /// There is more to do.
     Running(Running),
-    /// It is finished, or failed.
-    Done(io::Result<()>),
+    /// It is finished and has so many bytes, or failed.
+    Done(io::Result<u64>),
 }
 
 impl Running {
@@ -55,13 +57,15 @@ impl Running {
         let work = move || write(volume.as_ref(), &folder, position, parts, &receiver);
         let thread = thread::Builder::new().name("checkpoint".into()).spawn(work)?;
         let generation = ledger.generation();
-        Ok(Running { generation, next: 0, parts, made: None, sender: Some(sender), thread })
+        let sender = Some(sender);
+        Ok(Running { generation, next: 0, parts, bytes: 0, made: None, sender, thread })
     }
 
     /// Does a part, and does not wait.
     pub(crate) fn step(mut self, ledger: &Ledger) -> Step {
         if self.thread.is_finished() {
-            return Step::Done(self.join());
+            let bytes = self.bytes;
+            return Step::Done(self.join().map(|()| bytes));
         }
         let Some(sender) = &self.sender else { return Step::Running(self) };
         if ledger.generation() != self.generation {
@@ -70,8 +74,12 @@ impl Running {
             return Step::Running(self);
         }
         let part = self.made.take().unwrap_or_else(|| ledger.part(self.next));
+        let bytes = part.len() as u64;
         match sender.try_send(part) {
-            Ok(()) => self.next += 1,
+            Ok(()) => {
+                self.next += 1;
+                self.bytes += bytes;
+            }
             Err(TrySendError::Full(part)) => self.made = Some(part),
             Err(TrySendError::Disconnected(_)) => self.sender = None,
         }
@@ -102,7 +110,7 @@ fn write(
         return result;
     }
     fs::rename(&temporary, path_of(folder))?;
-    sync_folder(folder)?;
+    volume.sync_folder(folder)?;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if segment_position(&path).is_some_and(|first| first < position) {
@@ -128,6 +136,11 @@ fn write_parts(
         output.append(&part)?;
     }
     output.sync()
+}
+
+/// Bytes of the last checkpoint; 0 when there is none.
+pub(crate) fn size(folder: &Path) -> u64 {
+    fs::metadata(path_of(folder)).map_or(0, |metadata| metadata.len())
 }
 
 /// The ledger of the last checkpoint, if there is one.

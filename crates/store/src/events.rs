@@ -1,5 +1,6 @@
 //! The event path: a bounded queue, the writer behind it, and the ledger that can be read meanwhile.
 
+use crate::checkpoint;
 use crate::error::OpenError;
 use crate::recover::{Recovered, Recovery, recover};
 use crate::volume::{Disk, Volume};
@@ -27,19 +28,16 @@ pub struct Options {
     pub ledger: Settings,
     /// Bytes after which the log goes on in a new file.
     pub segment_bytes: u64,
-    /// Bytes of the log after which a checkpoint is written: how much a restart reads at most, but
-    /// for what comes in while one is being written.
+    /// Bytes of the log after which a checkpoint is written, or those of the last checkpoint if it
+    /// has more: how much a restart reads besides the checkpoint, but for what comes in while one
+    /// is being written.
     pub checkpoint_bytes: u64,
 }
 
 impl Default for Options {
-    /// Segments of 64 MiB, a checkpoint every 256 MiB.
+    /// Segments of 64 MiB, a checkpoint every 64 MiB or more.
     fn default() -> Options {
-        Options {
-            ledger: Settings::default(),
-            segment_bytes: 64 << 20,
-            checkpoint_bytes: 256 << 20,
-        }
+        Options { ledger: Settings::default(), segment_bytes: 64 << 20, checkpoint_bytes: 64 << 20 }
     }
 }
 
@@ -147,6 +145,7 @@ impl Events {
             clock,
             checkpoint: None,
             since: log_bytes,
+            checkpoint_size: checkpoint::size(folder),
         };
         let (sender, receiver) = sync_channel(QUEUE_MAX);
         let writer = thread::Builder::new()

@@ -3,7 +3,7 @@
 use crate::checkpoint;
 use crate::error::OpenError;
 use crate::log::{Frame, Log, SEGMENT_HEAD, any_frame, segment_path, segment_position};
-use crate::volume::{Volume, sync_folder};
+use crate::volume::Volume;
 use experiment::event::decode;
 use experiment::ledger::{Ledger, Settings};
 use std::fs;
@@ -77,15 +77,14 @@ pub(crate) fn recover(
         return Err(OpenError::Missing { path, expected: ledger.replay_through(), found: end });
     }
     let (position, path) = segments.swap_remove(last);
-    let volume = Arc::clone(volume);
     let log = if whole < SEGMENT_HEAD.len() {
         // It was being made when the process ended.
-        Log::create(volume, folder, position)
+        Log::create(Arc::clone(volume), folder, position)
     } else {
-        Log::open(volume, path.clone(), whole as u64)
+        Log::open(Arc::clone(volume), path.clone(), whole as u64)
     };
     let log = log.map_err(OpenError::io(&path))?;
-    sync_folder(folder).map_err(OpenError::io(folder))?;
+    volume.sync_folder(folder).map_err(OpenError::io(folder))?;
     Ok(Recovered { ledger, log, recovery, log_bytes })
 }
 

@@ -19,6 +19,8 @@ pub(crate) trait Volume: Send + Sync {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Output>>;
     /// A file that there is.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Output>>;
+    /// Makes new and renamed files of a folder durable.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 }
 
 /// The file system.
@@ -32,6 +34,10 @@ impl Volume for Disk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Output>> {
         Ok(Box::new(OpenOptions::new().append(true).open(path)?))
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
     }
 }
 
@@ -47,9 +53,4 @@ impl Output for File {
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.set_len(length)
     }
-}
-
-/// Makes new and renamed files of a folder durable.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }

@@ -25,6 +25,8 @@ pub(crate) struct Writer {
     pub(crate) checkpoint: Option<Running>,
     /// Bytes that were written since the last checkpoint began.
     pub(crate) since: u64,
+    /// Bytes of the last checkpoint.
+    pub(crate) checkpoint_size: u64,
 }
 
 impl Writer {
@@ -122,7 +124,8 @@ impl Writer {
             let result = self.log.rotate(position);
             self.shared.wrote(&result);
         }
-        if self.since >= self.options.checkpoint_bytes {
+        // Large states are written down less often, so that the disk has at most twice the work.
+        if self.since >= self.options.checkpoint_bytes.max(self.checkpoint_size) {
             self.begin_checkpoint();
         }
     }
@@ -152,6 +155,7 @@ impl Writer {
         match running.step(&ledger) {
             Step::Running(running) => self.checkpoint = Some(running),
             Step::Done(result) => {
+                let result = result.map(|bytes| self.checkpoint_size = bytes);
                 self.shared.checkpointed(result.map_err(|error| error.to_string()));
             }
         }

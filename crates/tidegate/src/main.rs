@@ -4,6 +4,7 @@ mod admin;
 mod cmd;
 mod demo;
 mod exit;
+mod experiments;
 mod keys;
 mod metrics;
 mod output;

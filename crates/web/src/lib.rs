@@ -6,6 +6,7 @@
 
 mod body;
 mod experiments;
+mod experiments_admin;
 mod guard;
 mod routes;
 mod server;

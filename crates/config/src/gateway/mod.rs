@@ -12,7 +12,7 @@ mod resilience;
 mod route;
 mod server;
 mod upstream;
-mod value;
+pub(crate) mod value;
 
 pub use guard::{LIMIT_KEYS_MAX, RATE_LIMITS_MAX};
 pub use pages::PAGE_BYTES_MAX;
@@ -109,6 +109,10 @@ fn read_document<'a>(table: &mut Table<'a>, folder: &'a Path) -> Option<GatewayP
         .all(|(_, listener)| listener.as_ref().is_some_and(|one| one.redirect_https.is_some()));
     let routes = read_routes(table, &mut context, only_redirects && !listeners.is_empty());
     let access_log = table.get("access-log").and_then(|node| log::read(&node, folder));
+    // Tables that `read_experiments` reads.
+    for key in crate::experiment::TABLES {
+        let _ = table.get(key);
+    }
 
     let upstreams: Option<Vec<_>> =
         context.upstreams.into_iter().map(upstream::Known::finish).collect();

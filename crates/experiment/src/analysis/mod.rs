@@ -14,6 +14,7 @@ mod health;
 mod novelty;
 mod plan;
 mod posterior;
+mod power;
 mod requests;
 mod result;
 mod verdict;
@@ -23,6 +24,7 @@ pub use plan::{
     Correction, LOOKS_MAX, Method, Mode, Plan, PlanProblem, Rule, STEP_MS_MAX, STEP_MS_MIN, Spending,
 };
 pub use posterior::bandit_weights;
+pub use power::{Size, SizeQuestion, Week, size};
 pub use result::{
     Analysis, ArmCount, Cause, DayEffect, EffectView, GuardrailView, HealthReport, Issue, MetricView,
     MultipleExposure, Outcome, Ratio, SCHEMA, Severity, Standing, Verdict,
@@ -113,6 +115,3 @@ pub fn analyse(question: &Question<'_>, data: &Data) -> Analysis {
         look: look.taken(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,4 @@
-//! Buckets of values: exact to 64, then 64 to each power of two, so that a bucket is at most 1.6 %
+//! Buckets of values: exact below 128, then 64 to each power of two, so that a bucket is at most 1.6 %
 //! wide. The same for either sign. Buckets make quantiles independent of the order of arrival, and
 //! the memory of a unit bounded whatever it sends.
 

@@ -6,10 +6,11 @@ use super::sums::Cell;
 use super::table::{Row, Table, counts};
 use super::{Definition, Fates, Ledger, MetricSums, TrafficTotals, bucket_value};
 use crate::event::UnixMicros;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Segments of one dimension; beyond, new ones count as [`OTHER`].
+/// Segments of one dimension; beyond, new ones count as `(other)`.
 pub const SEGMENTS_MAX: usize = 1_000;
 /// Events of a quantile sample.
 pub const SAMPLE_MAX: usize = 50_000_000;
@@ -159,7 +160,7 @@ impl Ledger {
     /// experiment.
     #[must_use]
     pub fn cohort(&self, experiment: &str, first_us: &Range<UnixMicros>) -> Option<Vec<Arm>> {
-        let one = self.scan(experiment, first_us, |_, _, _| String::new())?;
+        let one = self.scan(experiment, first_us, |_, _, _| Cow::Borrowed(""))?;
         let measured = self.definitions.get(experiment)?;
         Some(one.into_values().next().unwrap_or_else(|| {
             let mut cells = vec![Cell::default(); cells_of(measured)];
@@ -181,20 +182,20 @@ impl Ledger {
             let attributes = ledger.shards.get(shard).map(|it| it.attributes.get(row.attributes));
             let attributes = attributes.unwrap_or_default();
             match dimension {
-                Dimension::Browser => attributes.browser.to_owned(),
-                Dimension::Country => attributes.country.to_owned(),
-                Dimension::Route => attributes.route.to_owned(),
-                Dimension::Cache => attributes.cache.to_owned(),
-                Dimension::Day => row.first_us.div_euclid(DAY_US).to_string(),
+                Dimension::Browser => attributes.browser.into(),
+                Dimension::Country => attributes.country.into(),
+                Dimension::Route => attributes.route.into(),
+                Dimension::Cache => attributes.cache.into(),
+                Dimension::Day => row.first_us.div_euclid(DAY_US).to_string().into(),
             }
         })
     }
 
-    fn scan(
-        &self,
+    fn scan<'a>(
+        &'a self,
         experiment: &str,
         first_us: &Range<UnixMicros>,
-        segment: impl Fn(&Ledger, usize, &Row) -> String,
+        segment: impl Fn(&'a Ledger, usize, &Row) -> Cow<'a, str>,
     ) -> Option<BTreeMap<String, Vec<Arm>>> {
         let measured = self.definitions.get(experiment)?;
         let mut found: BTreeMap<String, Vec<Cell>> = BTreeMap::new();
@@ -204,17 +205,17 @@ impl Ledger {
                     continue;
                 }
                 let mut name = segment(self, shard, row);
-                if found.len() >= SEGMENTS_MAX && !found.contains_key(&name) {
-                    OTHER.clone_into(&mut name);
+                if found.len() >= SEGMENTS_MAX && !found.contains_key(name.as_ref()) {
+                    name = OTHER.into();
                 }
-                let cells = found.entry(name).or_insert_with(|| {
+                if !found.contains_key(name.as_ref()) {
                     let mut cells = vec![Cell::default(); cells_of(measured)];
                     cells.iter_mut().for_each(|cell| cell.fit(&measured.columns));
-                    cells
-                });
-                let Some(cell) = cells.get_mut(super::table::cell_of(measured, row)) else {
-                    continue;
-                };
+                    found.insert(name.clone().into_owned(), cells);
+                }
+                let cells = found.get_mut(name.as_ref());
+                let place = super::table::cell_of(measured, row);
+                let Some(cell) = cells.and_then(|cells| cells.get_mut(place)) else { continue };
                 cell.units += 1;
                 for (metric, column) in measured.columns.iter().enumerate() {
                     if counts(column, row) {

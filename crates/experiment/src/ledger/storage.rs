@@ -41,7 +41,8 @@ pub enum JournalError {
     Closed,
 }
 
-/// Called once, when an entry is durable and applied, or refused.
+/// Called once, when an entry is durable and applied, or refused. It runs on the thread that writes,
+/// so it must not wait for anything.
 pub type Acknowledge = Box<dyn FnOnce(Result<Outcome, JournalError>) + Send>;
 
 /// Takes entries and makes them durable.

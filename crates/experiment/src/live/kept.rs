@@ -71,12 +71,12 @@ impl Keep {
 
     /// The assignments of a unit.
     pub(super) fn records(&self, unit: &str) -> Option<Arc<Records>> {
-        self.units.read(unit, |found| found.cloned())
+        self.units.get(unit)
     }
 
     /// The device of a user.
     pub(super) fn device(&self, user: &str) -> Option<Arc<str>> {
-        self.links.read(user, |found| found.cloned())
+        self.links.get(user)
     }
 
     /// How many units and links are kept.
@@ -147,14 +147,13 @@ struct Sharded<V>(Box<[Shard<V>]>);
 
 type Shard<V> = RwLock<HashMap<Box<str>, V>>;
 
-impl<V> Sharded<V> {
+impl<V: Clone> Sharded<V> {
     fn new() -> Sharded<V> {
         Sharded((0..SHARDS).map(|_| RwLock::default()).collect())
     }
 
-    fn read<T>(&self, key: &str, act: impl FnOnce(Option<&V>) -> T) -> T {
-        let shard = self.shard(key).read().unwrap_or_else(PoisonError::into_inner);
-        act(shard.get(key))
+    fn get(&self, key: &str) -> Option<V> {
+        self.shard(key).read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     fn write<T>(&self, key: &str, act: impl FnOnce(&mut HashMap<Box<str>, V>) -> T) -> T {

@@ -90,8 +90,9 @@ fn set(change: Value) -> ExperimentSet {
         "variants": [{"key": "control"}, {"key": "new"}],
         "phases": [{"since": 0, "weights": [1, 1]}],
     });
-    let change = change.as_object().unwrap().clone();
-    experiment.as_object_mut().unwrap().extend(change);
+    if let (Value::Object(change), Some(experiment)) = (change, experiment.as_object_mut()) {
+        experiment.extend(change);
+    }
     serde_json::from_value(json!({ "experiments": [experiment] })).unwrap()
 }
 

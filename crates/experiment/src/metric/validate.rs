@@ -7,7 +7,7 @@ use crate::model::Problem;
 use std::collections::HashSet;
 
 /// Metrics of one service.
-pub const METRICS_MAX: usize = 1_000;
+pub(super) const METRICS_MAX: usize = 1_000;
 
 /// All problems of declared metrics; empty when they can be used. Places are `metrics[2].kind`.
 #[must_use]
@@ -70,6 +70,12 @@ fn quantile_problem(ppm: u32) -> Option<String> {
     (!good).then(|| "a quantile must be above 0 and below 1".to_owned())
 }
 
+fn event_of(term: &Term) -> &String {
+    match term {
+        Term::Count { event } | Term::Total { event } => event,
+    }
+}
+
 fn kind_problem(kind: &MetricKind) -> Vec<String> {
     let events = match kind {
         MetricKind::Conversion { event }
@@ -79,10 +85,7 @@ fn kind_problem(kind: &MetricKind) -> Vec<String> {
         | MetricKind::Quantile { event, .. }
         | MetricKind::Retention { event } => vec![event],
         MetricKind::Ratio { numerator, denominator } => {
-            let event = |term| match term {
-                Term::Count { event } | Term::Total { event } => event,
-            };
-            vec![event(numerator), event(denominator)]
+            [numerator, denominator].map(event_of).into()
         }
     };
     let names = events.into_iter().filter(|it| !(1..=NAME_BYTES_MAX).contains(&it.len()));

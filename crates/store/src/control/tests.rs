@@ -118,15 +118,11 @@ fn keys_are_found_by_themselves_and_not_kept() {
 #[test]
 fn results_are_kept_newest_first_up_to_a_limit() {
     let (_folder, control) = open();
-    // Filled in one transaction; each call of its own would flush.
-    control
-        .write(|to| {
-            for time in 0..limits::RESULTS_MAX + 5 {
-                documents::save_result(to, "checkout", time, "{}")?;
-            }
-            Ok(())
-        })
-        .unwrap();
+    let fill = "WITH RECURSIVE time (at) AS (SELECT 0 UNION ALL SELECT at + 1 FROM time \
+                WHERE at + 1 < ?) \
+                INSERT INTO result (experiment, time_ms, body) SELECT 'checkout', at, '{}' FROM time";
+    control.write(|to| Ok(to.execute(fill, [integer(limits::RESULTS_MAX + 4)])?)).unwrap();
+    control.save_result("checkout", limits::RESULTS_MAX + 4, "{}").unwrap();
     control.save_result("other", 1, "{}").unwrap();
     let results = control.results("checkout", usize::MAX).unwrap();
     assert_eq!(results.len() as u64, limits::RESULTS_MAX);

@@ -4,7 +4,7 @@ mod frame;
 
 pub(crate) use frame::{Builder, Frame, any_frame};
 
-use crate::volume::{Output, Volume, sync_folder};
+use crate::volume::{Output, Volume};
 use experiment::ledger::JournalError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl Log {
         let mut output = volume.create(&path)?;
         output.append(&SEGMENT_HEAD)?;
         output.sync()?;
-        sync_folder(folder)?;
+        volume.sync_folder(folder)?;
         let length = SEGMENT_HEAD.len() as u64;
         Ok(Log { volume, folder: folder.to_owned(), path, output, length, dirty: false })
     }

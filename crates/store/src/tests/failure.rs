@@ -24,6 +24,10 @@ impl Volume for Arc<Small> {
         let length = std::fs::metadata(path)?.len();
         Ok(Box::new(SmallFile(Arc::clone(self), Disk.open(path)?, length)))
     }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        Disk.sync_folder(folder)
+    }
 }
 
 impl Output for SmallFile {

@@ -3,6 +3,7 @@
 mod capacity;
 mod compare;
 mod config;
+mod experiment;
 mod flags;
 mod load;
 mod replay;
@@ -29,6 +30,8 @@ pub(crate) enum Verb {
     Capacity(Box<capacity::CapacityArgs>),
     /// Compare two runs saved with `load --save`
     Compare(compare::CompareArgs),
+    /// Compare versions of a site: who sees which, what they do, which is better
+    Experiment(Box<experiment::ExperimentArgs>),
     /// Check a gateway's configuration, or ask what it does with a request
     Config(config::ConfigArgs),
 }
@@ -41,6 +44,7 @@ impl Verb {
             Verb::Load(args) => load::run(&args),
             Verb::Capacity(args) => capacity::run(&args),
             Verb::Compare(args) => compare::run(&args),
+            Verb::Experiment(args) => experiment::run(&args),
             Verb::Config(args) => config::run(args),
         }
     }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use web::{Control, Pending, Refusal, Set};
 
 use crate::exit::{Exit, Failed};
+use crate::experiments::Running;
 use crate::output::style_of_stderr;
 use crate::upgrade;
 
@@ -43,7 +44,15 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit, Failed> {
         .map(|admin| socket_of(admin.address, &mut inherited))
         .transpose()
         .map_err(|error| Failed::environment(&error))?;
-    let gateway = Gateway::start(params, inherited).map_err(|error| Failed::environment(&error))?;
+    let experiments = Running::start(&args.config)?;
+    let api_socket = experiments
+        .as_ref()
+        .map(|experiments| socket_of(experiments.address(), &mut inherited))
+        .transpose()
+        .map_err(|error| Failed::environment(&error))?;
+    let hook = experiments.as_ref().map(Running::hook);
+    let gateway = Gateway::start_with(params, inherited, hook)
+        .map_err(|error| Failed::environment(&error))?;
     for (name, address) in gateway.addresses() {
         eprintln!("listening on {address} ({name})");
     }
@@ -53,14 +62,16 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit, Failed> {
         .map_err(|error| Failed::environment(&error))?;
     let operator = Arc::new(Operator {
         gateway: Arc::new(gateway),
+        experiments,
         path: args.config.clone(),
         drain: Arc::default(),
     });
     let token = admin.and_then(|admin| admin.token);
     runtime
-        .block_on(operate(Arc::clone(&operator), admin_socket, token))
+        .block_on(operate(Arc::clone(&operator), (admin_socket, api_socket), token))
         .map_err(|error| Failed::environment(&error))?;
     operator.gateway.drain();
+    operator.experiments.iter().for_each(Running::stop);
     Ok(Exit::Ok)
 }
 
@@ -85,7 +96,7 @@ fn socket_of(
 /// Obeys signals and the admin address until the gateway is to end.
 async fn operate(
     operator: Arc<Operator>,
-    admin: Option<TcpListener>,
+    (admin, api): (Option<TcpListener>, Option<TcpListener>),
     token: Option<String>,
 ) -> std::io::Result<()> {
     let listen = |kind| -> std::io::Result<Signal> { signal(kind) };
@@ -108,6 +119,21 @@ async fn operate(
             }
         });
     }
+    let stop_api = Arc::new(Notify::new());
+    let api = match api {
+        Some(socket) => {
+            eprintln!("listening on {} (experiments)", socket.local_addr()?);
+            let (operator, stopped) = (Arc::clone(&operator), Arc::clone(&stop_api));
+            Some(tokio::spawn(async move {
+                let stopped = async move { stopped.notified().await };
+                let Some(experiments) = &operator.experiments else { return };
+                if let Err(error) = experiments.serve(socket, stopped).await {
+                    tracing::error!(%error, "the address of experiments is not served any more");
+                }
+            }))
+        }
+        None => None,
+    };
     upgrade::tell_ready();
     loop {
         tokio::select! {
@@ -142,12 +168,18 @@ async fn operate(
     let gateway = Arc::clone(&operator.gateway);
     let drained = tokio::task::spawn_blocking(move || gateway.drain()).await;
     stop.notify_one();
+    stop_api.notify_one();
+    if let Some(api) = api {
+        // It ends soon; what goes wrong with it was told.
+        let _ = api.await;
+    }
     drained.map_err(std::io::Error::other)
 }
 
 /// What operators work on.
 struct Operator {
     gateway: Arc<Gateway>,
+    experiments: Option<Running>,
     path: PathBuf,
     drain: Arc<Notify>,
 }
@@ -158,11 +190,19 @@ impl Operator {
             return Err("the gateway is draining, no configuration is read any more".to_owned());
         }
         let params = read(&self.path)?;
+        if let Some(experiments) = &self.experiments {
+            experiments.reload(&self.path)?;
+        }
         self.gateway.reload(params).await.map_err(|error| error.to_string())
     }
 
     /// Starts a successor with our sockets, and waits until it serves.
     async fn hand_over(&self, admin: Option<&TcpListener>) -> std::io::Result<()> {
+        if self.experiments.is_some() {
+            // Two processes cannot write one journal.
+            let why = "a gateway with experiments cannot be replaced while it runs: restart it";
+            return Err(std::io::Error::other(why));
+        }
         let mut sockets = self.gateway.sockets().await?;
         sockets.extend(admin.map(TcpListener::try_clone).transpose()?);
         tokio::task::spawn_blocking(move || upgrade::hand_over(&sockets))
@@ -173,7 +213,8 @@ impl Operator {
 
 impl Control for Operator {
     fn metrics(&self) -> String {
-        self.gateway.metrics()
+        let experiments = self.experiments.as_ref().map(Running::metrics);
+        self.gateway.metrics() + &experiments.unwrap_or_default()
     }
 
     fn status(&self) -> Value {

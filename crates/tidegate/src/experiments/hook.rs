@@ -93,8 +93,12 @@ impl Experiments for Hook {
             }
             vary.add(each.vary.iter().copied());
             vary.add(each.vary_headers.iter().map(String::as_str));
-            let ids = ids.get_or_insert_with(|| {
-                Ids { request, hook: self, now, bot: is_bot(agent), new: Vec::new() }
+            let ids = ids.get_or_insert_with(|| Ids {
+                request,
+                hook: self,
+                now,
+                bot: is_bot(agent),
+                new: Vec::new(),
             });
             let device = experiment.unit.device.as_ref();
             let device = device.and_then(|from| ids.find(from, experiment.unit.create));
@@ -266,10 +270,59 @@ fn apply(treatment: &mut Treatment, experiment: &Experiment, index: u16, asked: 
     }
 }
 
-/// Whether a request is for the place of a redirect.
+/// Whether a request is for the place of a redirect: its path, and its query if it has one.
 fn is_at(asked: &Asked<'_>, location: &str) -> bool {
-    let own = format!("{}://{}", asked.scheme, asked.host);
-    let path = location.strip_prefix(&own).unwrap_or(location);
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    path == asked.path
+    let location = location.split('#').next().unwrap_or_default();
+    let path = match location.split_once("://") {
+        None => location,
+        Some((_, rest)) => {
+            let (authority, _) = rest.split_once(['/', '?']).unwrap_or((rest, ""));
+            let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+            if !host.eq_ignore_ascii_case(asked.host) {
+                return false;
+            }
+            &rest[authority.len()..]
+        }
+    };
+    let (path, query) =
+        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let path = if path.is_empty() { "/" } else { path };
+    path == asked.path && (query.is_none() || query == asked.query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use traffic::Fields;
+
+    #[test]
+    fn whoever_has_arrived_stays() {
+        let fields = Fields::new();
+        let asked = Asked {
+            method: "GET",
+            scheme: "https",
+            host: "shop.example",
+            path: "/new",
+            query: Some("a=1"),
+            fields: &fields,
+            client: [127, 0, 0, 1].into(),
+            unix_us: 0,
+        };
+        for (location, expected) in [
+            ("/new", true),
+            ("/new#top", true),
+            ("/new?a=1", true),
+            ("/new?a=2", false),
+            ("/other", false),
+            ("https://shop.example/new", true),
+            ("https://Shop.example:8443/new?a=1", true),
+            ("https://other.example/new", false),
+            ("https://shop.example", false),
+        ] {
+            assert_eq!(is_at(&asked, location), expected, "{location}");
+        }
+        let root = Asked { path: "/", query: None, ..asked };
+        assert!(is_at(&root, "https://shop.example"));
+        assert!(!is_at(&root, "/?a=1"));
+    }
 }

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use experiment::live::{Kept, Keeper};
+use experiment::live::{Keeper, Kept};
 
 /// Bytes of a line.
 const LINE_BYTES_MAX: u64 = 16 * 1024;

@@ -12,55 +12,70 @@ use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use experiment::analysis::Depth;
+use experiment::automation::Operator;
 use experiment::event::UnixMicros;
-use experiment::ledger::Journal;
+use experiment::ledger::{Change, Control, Journal, Results};
 use experiment::live::params::ServiceParams;
 use experiment::live::{Keeper, Live, Signer};
-use store::{Events, Options};
+use store::{Events, Options, SqliteControl};
 
 use self::hook::Hook;
 use self::kept::KeptFile;
-use self::read::{Declared, declared};
+use self::read::declared;
 use crate::exit::Failed;
 
-/// Folder of the events in the data folder.
-pub(crate) const EVENTS_FOLDER: &str = "events";
-/// File of kept assignments in the data folder.
+/// File of what people change, in the data folder.
+pub(crate) const CONTROL_FILE: &str = "control.sqlite";
+/// File of kept assignments, in the data folder.
 const KEPT_FILE: &str = "kept";
+/// How often experiments are analysed and acted upon.
+const AUTOMATION_EVERY: Duration = Duration::from_secs(5);
 
 /// Experiments that run.
 pub(crate) struct Running {
     live: Arc<Live>,
-    events: Arc<Events>,
+    operator: Arc<Operator>,
     hook: Arc<Hook>,
     params: ServiceParams,
 }
 
 impl Running {
-    /// Starts what a configuration declares; `None` when it declares no `[experiments]`.
+    /// Starts what a configuration declares; `None` when it has no `[experiments]`.
     ///
     /// # Errors
     /// When the configuration is wrong, or the data cannot be used.
     pub(crate) fn start(config: &Path) -> Result<Option<Running>, Failed> {
-        let Some(declared) = declared(config).map_err(Failed::rendered)? else { return Ok(None) };
-        let Declared { params, set, definitions } = declared;
-        let fail = |error: &dyn std::fmt::Display| Failed::environment(&error.to_string());
+        let Some((params, declared)) = declared(config).map_err(Failed::rendered)? else {
+            return Ok(None);
+        };
         let data = &params.data;
-        std::fs::create_dir_all(data)
-            .map_err(|error| fail(&format!("{}: {error}", data.display())))?;
-        let secret = secret::of(&params).map_err(|error| fail(&error))?;
-        let events = Events::open(&data.join(EVENTS_FOLDER), Options::default());
-        let events = Arc::new(events.map_err(|error| fail(&error))?);
-        let kept = KeptFile::open(&data.join(KEPT_FILE)).map_err(|error| fail(&error))?;
-        let journal = Arc::clone(&events) as Arc<dyn Journal>;
-        let store = (journal, Arc::new(kept) as Arc<dyn Keeper>);
+        let folder = std::fs::create_dir_all(data);
+        folder.map_err(|error| unusable(&format!("{}: {error}", data.display())))?;
+        let secret = secret::of(&params).map_err(|error| unusable(&error))?;
+        let kept = KeptFile::open(&data.join(KEPT_FILE)).map_err(|error| unusable(&error))?;
+        let events = Events::open(data, Options::default());
+        let events = Arc::new(events.map_err(|error| Failed::environment(&error))?);
+        let control = SqliteControl::open(&data.join(CONTROL_FILE));
+        let control: Arc<dyn Control> =
+            Arc::new(control.map_err(|error| Failed::environment(&error))?);
+        let results = Arc::clone(&events) as Arc<dyn Results>;
+        let wrong = |error: &dyn std::fmt::Display| Failed::usage(error.to_string());
+
+        // What was declared before and what happened since are in the store; the file adds to it.
+        let before = Operator::new(Arc::clone(&control), Arc::clone(&results), None);
+        before.adopt(&declared, &by_file()).map_err(|error| wrong(&error))?;
+        let (set, definitions) = before.current().map_err(|error| wrong(&error))?;
+
+        let store = (events as Arc<dyn Journal>, Arc::new(kept) as Arc<dyn Keeper>);
         let signer = Signer::new(&secret);
         let live = Live::start(store, signer, params.limits, (set, &definitions), now_us);
-        let live = Arc::new(live.map_err(|error| Failed::rendered(error.to_string()))?);
-        let hook = Hook::new(Arc::clone(&live), &params).map_err(Failed::rendered)?;
-        Ok(Some(Running { live, events, hook: Arc::new(hook), params }))
+        let live = Arc::new(live.map_err(|error| wrong(&error))?);
+        let operator = Operator::new(control, results, Some(Arc::clone(&live)));
+        let hook = Hook::new(Arc::clone(&live), &params).map_err(|error| wrong(&error))?;
+        Ok(Some(Running { live, operator: Arc::new(operator), hook: Arc::new(hook), params }))
     }
 
     /// What the gateway asks.
@@ -73,43 +88,80 @@ impl Running {
         self.params.address
     }
 
-    /// What was recorded, for whoever analyses it.
-    pub(crate) fn events(&self) -> &Arc<Events> {
-        &self.events
-    }
-
-    /// The live service.
-    pub(crate) fn live(&self) -> &Arc<Live> {
-        &self.live
-    }
-
     /// Takes the experiments of a configuration that was changed. Where the service listens and
     /// what it may is taken at the start only.
     pub(crate) fn reload(&self, config: &Path) -> Result<(), String> {
-        let Some(Declared { params, set, definitions }) = declared(config)? else {
+        let Some((params, declared)) = declared(config)? else {
             return Err("`[experiments]` cannot be removed while it runs: restart".to_owned());
         };
         if params != self.params {
             tracing::warn!("changes of `[experiments]` itself are taken at the next start");
         }
-        self.live.replace(set, &definitions).map_err(|error| error.to_string())
+        self.operator.adopt(&declared, &by_file()).map_err(|error| error.to_string())
     }
 
-    /// Serves the API until `shutdown` is over.
+    /// What the way to the journal did, in the text format of Prometheus.
+    pub(crate) fn metrics(&self) -> String {
+        let numbers = self.live.numbers();
+        let exposures = [
+            ("recorded", numbers.recorded),
+            ("overflowed", numbers.overflowed),
+            ("failed", numbers.failed),
+        ];
+        let name = "tidegate_experiment_exposures_total";
+        let mut text = format!(
+            "# HELP {name} First exposures of the gateway, by what became of them.\n\
+             # TYPE {name} counter\n"
+        );
+        for (result, count) in exposures {
+            text.push_str(&format!("{name}{{result=\"{result}\"}} {count}\n"));
+        }
+        let name = "tidegate_experiment_recording";
+        let recording = u8::from(!numbers.failing);
+        text.push_str(&format!(
+            "# HELP {name} Whether experiments can be recorded: 1 or 0.\n\
+             # TYPE {name} gauge\n{name} {recording}\n"
+        ));
+        text
+    }
+
+    /// Serves the API and acts on results until `shutdown` is over.
     pub(crate) async fn serve(
         &self,
         socket: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> std::io::Result<()> {
-        web::serve_experiments(socket, Arc::clone(&self.live), &self.params, shutdown).await
+        let service = (Arc::clone(&self.live), Arc::clone(&self.operator));
+        let serve = web::serve_experiments(socket, service, &self.params, shutdown);
+        tokio::select! {
+            served = serve => served,
+            () = self.automate() => Ok(()),
+        }
+    }
+
+    async fn automate(&self) {
+        let mut every = tokio::time::interval(AUTOMATION_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            let (operator, now) = (Arc::clone(&self.operator), self.live.now());
+            let ticked = tokio::task::spawn_blocking(move || operator.tick(now, Depth::Sums)).await;
+            for (experiment, done) in ticked.unwrap_or_default() {
+                match done {
+                    Ok(action) => {
+                        tracing::info!(experiment, action = action.name(), "{}", action.reason());
+                    }
+                    Err(error) => tracing::error!(experiment, %error, "cannot act on results"),
+                }
+            }
+        }
     }
 
     /// Writes what waits.
     pub(crate) fn stop(&self) {
         self.live.stop();
         let numbers = self.live.numbers();
-        let lost = numbers.overflowed + numbers.failed;
-        if lost > 0 {
+        if numbers.overflowed + numbers.failed > 0 {
             tracing::warn!(
                 overflowed = numbers.overflowed,
                 failed = numbers.failed,
@@ -117,6 +169,17 @@ impl Running {
             );
         }
     }
+}
+
+/// The data folder, or something in it, cannot be used.
+fn unusable(what: &str) -> Failed {
+    Failed::environment(&std::io::Error::other(what.to_owned()))
+}
+
+/// Who changes what the configuration says.
+fn by_file() -> Change<'static> {
+    let time_ms = u64::try_from(now_us() / 1_000).unwrap_or(0);
+    Change { who: "configuration", reason: "the configuration was read", time_ms }
 }
 
 /// Microseconds since 1970.

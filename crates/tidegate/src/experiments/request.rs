@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn browsers_by_their_own_mark() {
-        let chrome = "Mozilla/5.0 (X11) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0 Safari/537.36";
+        let chrome =
+            "Mozilla/5.0 (X11) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0 Safari/537.36";
         assert_eq!(browser(Some(chrome)), "chrome");
         assert_eq!(browser(Some(&format!("{chrome} Edg/124.0"))), "edge");
         assert_eq!(browser(Some("Mozilla/5.0 (Macintosh) Version/17.4 Safari/605.1.15")), "safari");

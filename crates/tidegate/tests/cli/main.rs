@@ -4,6 +4,7 @@ mod capacity;
 mod command;
 mod compare;
 mod demo;
+mod experiments;
 mod load;
 mod nginx;
 mod replay;

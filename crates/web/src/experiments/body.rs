@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::StatusCode;
 use experiment::model::limits::UNIT_BYTES_MAX;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// How long a body may take.
@@ -27,10 +29,10 @@ pub(super) async fn bytes(body: Body, max: usize) -> Result<Vec<u8>, Refused> {
     Ok(read.map_err(|_| (StatusCode::PAYLOAD_TOO_LARGE, large))?.to_vec())
 }
 
-/// Reads JSON of a shape.
+/// Reads a JSON object of a shape.
 pub(super) async fn json<T: DeserializeOwned>(body: Body, max: usize) -> Result<T, Refused> {
     let bytes = bytes(body, max).await?;
-    parse(&bytes)
+    parse::<Object<T>>(&bytes).map(|object| object.0)
 }
 
 /// JSON of a shape.
@@ -40,6 +42,27 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
         _ => format!("the body is not JSON: {error}"),
     };
     serde_json::from_slice(bytes).map_err(|error| (StatusCode::BAD_REQUEST, wrong(error)))
+}
+
+/// A JSON object. What is derived would also take an array, by position.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Object<T>, D::Error> {
+        struct Entries<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+            type Value = T;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        from.deserialize_map(Entries(std::marker::PhantomData)).map(Object)
+    }
 }
 
 /// Refuses an id that cannot be one.

@@ -18,6 +18,7 @@ mod stream;
 mod track;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -25,6 +26,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use experiment::automation::Operator;
 use experiment::live::Live;
 use experiment::live::params::ServiceParams;
 use tokio::sync::{Semaphore, watch};
@@ -33,6 +35,9 @@ pub use server::serve_experiments;
 
 use access::Access;
 use answer::failed;
+
+use crate::experiments_admin;
+use crate::guard::Guard;
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -45,6 +50,14 @@ pub(super) struct Api {
     streams: Arc<Semaphore>,
     /// Changes whenever the experiments do.
     changes: watch::Receiver<u64>,
+    received: Arc<Received>,
+}
+
+/// What clients recorded since the start, repetitions included.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    exposures: AtomicU64,
+    events: AtomicU64,
 }
 
 impl Api {
@@ -59,12 +72,13 @@ impl Api {
             requests: Arc::new(Semaphore::new(limits.requests)),
             streams: Arc::new(Semaphore::new(limits.streams)),
             changes,
+            received: Arc::default(),
         }
     }
 }
 
 /// All routes.
-fn router(api: Api) -> Router {
+fn router(api: Api, operator: Arc<Operator>, guard: Guard) -> Router {
     let ofrep = "/ofrep/v1/evaluate/flags";
     Router::new()
         .route("/v1/decide", post(native::decide))
@@ -80,10 +94,12 @@ fn router(api: Api) -> Router {
         .route("/api/eval/{key}", post(growthbook::evaluate))
         .route("/sub/{key}", get(stream::growthbook))
         .route("/track", post(track::track))
+        .merge(experiments_admin::router(operator, guard))
         .fallback(|| async {
             failed(
                 StatusCode::NOT_FOUND,
                 "there are /v1/decide, /v1/exposures, /v1/events, /v1/links, /v1/status, \
+                 /v1/experiments, \
                  /ofrep/v1/evaluate/flags, /api/features/KEY, /api/eval/KEY, /sub/KEY and /track",
             )
         })

@@ -1,5 +1,7 @@
 //! `POST /v1/decide` and `GET /v1/status`.
 
+use std::sync::atomic::Ordering;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -14,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{failed, json_answer};
-use super::body::{self, Refused, check_attributes, check_id};
+use super::body::{self, Object, Refused, check_attributes, check_id};
 
 /// Pairs of one kind, such as headers.
 const PAIRS_MAX: usize = 100;
@@ -29,7 +31,7 @@ struct Question {
     attributes: Map<String, Value>,
     /// Keys; all experiments without.
     experiments: Option<Vec<String>>,
-    request: Option<RequestFacts>,
+    request: Option<Object<RequestFacts>>,
     /// What a link for quality assurance carries.
     link: Option<String>,
 }
@@ -80,7 +82,8 @@ fn answer(api: &Api, question: Question) -> Result<Value, Refused> {
     };
     let now = api.live.now();
     let choices = api.live.signer().choices(question.link.as_deref().unwrap_or_default(), now);
-    let facts = facts(question.request.unwrap_or_default(), question.attributes).map_err(bad)?;
+    let request = question.request.map(|request| request.0).unwrap_or_default();
+    let facts = facts(request, question.attributes).map_err(bad)?;
     let context = Context { facts: &facts.0, overrides: &choices.variants, ..facts.1 };
     let named = Named {
         unit: question.unit.as_deref(),
@@ -188,6 +191,10 @@ pub(super) async fn status(State(api): State<Api>, headers: HeaderMap) -> Respon
         "since": date(current.since()),
         "experiments": experiments,
         "exposures": recording,
+        "received": {
+            "exposures": api.received.exposures.load(Ordering::Relaxed),
+            "events": api.received.events.load(Ordering::Relaxed),
+        },
     });
     json_answer(StatusCode::OK, &status)
 }

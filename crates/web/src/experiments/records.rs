@@ -1,6 +1,8 @@
 //! `POST /v1/exposures` and `POST /v1/events`: batches that are acknowledged when they are durable.
 //! A batch is taken as a whole or refused as a whole.
 
+use std::sync::atomic::Ordering;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -17,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{again, failed, json_answer};
-use super::body::{self, Refused, check_id};
+use super::body::{self, Object, Refused, check_id};
 use super::native::index_of;
 
 /// Millionths of one.
@@ -30,7 +32,7 @@ struct Exposures {
     producer: Option<String>,
     epoch: Option<u32>,
     sequence: Option<u64>,
-    exposures: Vec<OneExposure>,
+    exposures: Vec<Object<OneExposure>>,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +57,7 @@ struct Events {
     producer: Option<String>,
     epoch: Option<u32>,
     sequence: Option<u64>,
-    events: Vec<OneEvent>,
+    events: Vec<Object<OneEvent>>,
 }
 
 #[derive(Deserialize)]
@@ -135,7 +137,7 @@ fn batch_id(
 /// The records of a batch, or which one is wrong and why.
 fn each<'a, T>(
     api: &Api,
-    items: &'a [T],
+    items: &'a [Object<T>],
     what: &str,
     record: impl Fn(&'a T) -> Result<Record<'a>, Refused>,
 ) -> Result<Vec<Record<'a>>, Refused> {
@@ -144,7 +146,7 @@ fn each<'a, T>(
         let why = format!("`{what}` has {} entries: 1 to {most} are allowed", items.len());
         return Err((StatusCode::BAD_REQUEST, why));
     }
-    let at = |(index, item)| {
+    let at = |(index, Object(item)): (usize, &'a Object<T>)| {
         record(item).map_err(|(status, why)| (status, format!("{what}[{index}]: {why}")))
     };
     items.iter().enumerate().map(at).collect()
@@ -279,6 +281,8 @@ pub(super) async fn append(
     id: Option<BatchId<'_>>,
     records: Vec<Record<'_>>,
 ) -> Result<Option<Fates>, Box<Response>> {
+    let all = records.len() as u64;
+    let exposures = records.iter().filter(|it| matches!(it, Record::Exposure(_))).count() as u64;
     let entry = encode(&Entry::Batch { id, records });
     let entry = entry.map_err(|error| failed(StatusCode::BAD_REQUEST, &error.to_string()))?;
     let (sender, durable) = tokio::sync::oneshot::channel();
@@ -292,7 +296,11 @@ pub(super) async fn append(
         Err(error) => Err(error),
     };
     match outcome {
-        Ok(Outcome::Applied(fates)) => Ok(Some(fates)),
+        Ok(Outcome::Applied(fates)) => {
+            api.received.exposures.fetch_add(exposures, Ordering::Relaxed);
+            api.received.events.fetch_add(all - exposures, Ordering::Relaxed);
+            Ok(Some(fates))
+        }
         Ok(Outcome::Duplicate) => Ok(None),
         Ok(Outcome::Gap { expected }) => {
             let why = format!("batch {expected} of this producer is missing: send it first");

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use experiment::automation::Operator;
 use experiment::live::params::ServiceParams;
 use experiment::live::{Current, Live};
 use hyper::server::conn::http1;
@@ -15,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{Api, router};
+use crate::guard::Guard;
 
 /// Connections at once besides those of streams; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 1_024;
@@ -31,20 +33,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often beginnings and ends of schedules are looked at.
 const SCHEDULE_EVERY: Duration = Duration::from_secs(1);
 
-/// Serves the API of experiments until `shutdown` is over; needs a tokio runtime.
+/// Serves the API of experiments, and what operators ask for, until `shutdown` is over; needs a
+/// tokio runtime.
 ///
 /// # Errors
 /// When the listener cannot be used.
 pub async fn serve_experiments(
     listener: std::net::TcpListener,
-    live: Arc<Live>,
+    (live, operator): (Arc<Live>, Arc<Operator>),
     params: &ServiceParams,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    let api = Api::new(Arc::clone(&live), params, listener.local_addr()?.ip());
-    let service = TowerToHyperService::new(router(api));
+    let address = listener.local_addr()?.ip();
+    let api = Api::new(Arc::clone(&live), params, address);
+    let guard = Guard::new(params.token.clone(), address);
+    let service = TowerToHyperService::new(router(api, operator, guard));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::Api;
 use super::answer::failed;
-use super::body::{self, Refused, check_attributes, check_id};
+use super::body::{self, Object, Refused, check_attributes, check_id};
 use super::records::{append, check_name, micros, recorded};
 
 #[derive(Deserialize)]
@@ -53,7 +53,9 @@ pub(super) async fn track(
         return failed(status, why);
     }
     let limits = *api.live.limits();
-    let messages: Vec<Message> = match body::json(body, limits.body_bytes).await {
+    let bytes = body::bytes(body, limits.body_bytes).await;
+    let messages = bytes.and_then(|bytes| body::parse::<Vec<Object<Message>>>(&bytes));
+    let messages = match messages {
         Ok(messages) => messages,
         Err((status, why)) => return failed(status, &why),
     };
@@ -64,7 +66,7 @@ pub(super) async fn track(
     let current = api.live.current();
     let now = api.live.now_us();
     let (mut found, mut ignored) = (Vec::new(), 0_u64);
-    for (index, message) in messages.iter().enumerate() {
+    for (index, Object(message)) in messages.iter().enumerate() {
         match read(&api, &current, message) {
             Ok(all) if all.is_empty() => ignored += 1,
             Ok(all) => found.extend(all),

@@ -2,6 +2,7 @@
 //! which shows that what is asked for is possible.
 
 mod cache;
+mod experiments;
 mod h2;
 mod slow;
 mod subject;
@@ -13,17 +14,20 @@ use anyhow::{Result, bail};
 pub(crate) fn run(args: &[&str]) -> Result<()> {
     match args {
         ["cache", rest @ ..] => cache::run(rest),
+        ["experiments"] => experiments::run(),
         ["websocket", rest @ ..] => websocket::run(subject::named(rest)?),
         ["slow", rest @ ..] => slow::run(subject::named(rest)?),
         ["h2", rest @ ..] => h2::run(subject::named(rest)?),
         ["all"] => all(),
-        _ => bail!("usage: cargo xtask conformance cache | websocket | slow | h2 | all"),
+        _ => bail!(
+            "usage: cargo xtask conformance cache | experiments | websocket | slow | h2 | all"
+        ),
     }
 }
 
 /// All suites against tidegate's debug binary.
 pub(crate) fn all() -> Result<()> {
-    for suite in ["cache", "websocket", "slow", "h2"] {
+    for suite in ["cache", "experiments", "websocket", "slow", "h2"] {
         eprintln!("== conformance {suite}");
         run(&[suite])?;
     }

@@ -1,0 +1,559 @@
+//! Running experiments with a store: read, analyse, act, write down.
+
+use super::documents::{
+    Declared, DocumentError, Documents, KIND_AUTOMATION, KIND_DECLARED, KIND_HOLDOUT, KIND_LAYER,
+    KIND_METRIC, KIND_PLAN, Listed,
+};
+use super::{Action, ApplyError, State, apply, layout, revert, step};
+use crate::analysis::{Analysis, Data, Depth, Plan, Question, Standing, analyse, bandit_weights};
+use crate::ledger::{Change, Control, ControlError, Definition, KIND_EXPERIMENT, Results, Summary};
+use crate::live::{Live, ReplaceError};
+use crate::metric::{self, MetricSpec, Role};
+use crate::model::{self, Experiment, ExperimentSet, Problem, Share, Status, UnixMillis};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Who acts when nobody asked.
+const SELF: &str = "tidegate";
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OperateError {
+    /// There is no such experiment.
+    #[error("there is no experiment \"{0}\"")]
+    Unknown(String),
+    /// What was given cannot be.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Problems(Vec<Problem>),
+    /// The answer is no, and why.
+    #[error("{0}")]
+    Refused(String),
+    /// The store failed, or somebody else changed the same thing meanwhile.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// It cannot be expressed.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The running service did not take it.
+    #[error(transparent)]
+    Live(#[from] ReplaceError),
+}
+
+impl From<ControlError> for OperateError {
+    fn from(error: ControlError) -> OperateError {
+        OperateError::Document(error.into())
+    }
+}
+
+/// An experiment, what it shows, and what would be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The experiment.
+    pub experiment: Experiment,
+    /// Where its automation is.
+    pub state: State,
+    /// What it shows.
+    pub analysis: Analysis,
+    /// What automation does, or would do.
+    pub action: Action,
+}
+
+/// Works on experiments. One per store: it does one thing at a time.
+pub struct Operator {
+    control: Arc<dyn Control>,
+    results: Arc<dyn Results>,
+    live: Option<Arc<Live>>,
+    turn: Mutex<()>,
+}
+
+impl std::fmt::Debug for Operator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operator").field("live", &self.live.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Everything about one experiment.
+struct Loaded {
+    experiment: Experiment,
+    version: u64,
+    metrics: Vec<(Role, MetricSpec)>,
+    plan: Plan,
+    state: State,
+}
+
+impl Loaded {
+    fn question<'a>(&'a self, left_out: &'a [u16], now: UnixMillis) -> Question<'a> {
+        Question {
+            experiment: &self.experiment,
+            metrics: &self.metrics,
+            plan: &self.plan,
+            phases: self.state.phases(&self.experiment),
+            left_out,
+            looks: &self.state.looks,
+            now,
+        }
+    }
+}
+
+impl Operator {
+    /// With a service that serves what is decided; without one, only the store is changed.
+    #[must_use]
+    pub fn new(
+        control: Arc<dyn Control>,
+        results: Arc<dyn Results>,
+        live: Option<Arc<Live>>,
+    ) -> Operator {
+        Operator { control, results, live, turn: Mutex::new(()) }
+    }
+
+    fn documents(&self) -> Documents<'_> {
+        Documents(&*self.control)
+    }
+
+    /// What is decided by, and what the ledger counts for it.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub fn current(&self) -> Result<(ExperimentSet, Vec<Definition>), OperateError> {
+        let set = self.documents().set()?;
+        let definitions = self.definitions(&set, &self.documents().all(KIND_METRIC)?)?;
+        Ok((set, definitions))
+    }
+
+    fn definitions(
+        &self,
+        set: &ExperimentSet,
+        declared: &[MetricSpec],
+    ) -> Result<Vec<Definition>, OperateError> {
+        let mut problems = Vec::new();
+        let mut definitions = Vec::new();
+        for (index, experiment) in set.experiments.iter().enumerate() {
+            let place = format!("experiments[{index}].metrics");
+            let mut add = |message| problems.push(Problem { place: place.clone(), message });
+            let old = self.results.summary(&experiment.key).map(|summary| summary.definition);
+            match metric::resolve(experiment, declared) {
+                Err(all) => all.into_iter().for_each(add),
+                Ok(metrics) => match metric::definition(experiment, &metrics, old.as_ref()) {
+                    Ok(definition) if old.as_ref() != Some(&definition) => {
+                        definitions.push(definition);
+                    }
+                    Ok(_) => {}
+                    Err(why) => add(why),
+                },
+            }
+        }
+        if problems.is_empty() { Ok(definitions) } else { Err(OperateError::Problems(problems)) }
+    }
+
+    /// Takes over what a file or an import declares. Of experiments that are there already, what
+    /// happened to them stays: status, phases, coverage, and how often assignments were forgotten;
+    /// unless the declaration says something else than it said before, which is then done.
+    ///
+    /// # Errors
+    /// [`OperateError`]; nothing has changed then, unless the store failed half-way.
+    pub fn adopt(&self, declared: &Declared, change: &Change<'_>) -> Result<(), OperateError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let documents = self.documents();
+        let mut set = documents.set()?;
+        let mut problems = metric::validate(&declared.metrics);
+        for new in &declared.set.experiments {
+            let before = documents.get::<Experiment>(KIND_DECLARED, &new.key)?.map(|it| it.0);
+            let old = set.experiments.iter_mut().find(|old| old.key == new.key);
+            let joined = joined(old.as_deref(), before.as_ref(), new, change.time_ms);
+            match old {
+                None => set.experiments.push(joined),
+                Some(old) => {
+                    problems.extend(model::changes(old, &joined, change.time_ms));
+                    *old = joined;
+                }
+            }
+        }
+        for layer in &declared.set.layers {
+            set.layers.retain(|old| old.key != layer.key);
+            set.layers.push(layer.clone());
+        }
+        for holdout in &declared.set.holdouts {
+            set.holdouts.retain(|old| old.key != holdout.key);
+            set.holdouts.push(holdout.clone());
+        }
+        for (key, plan) in &declared.plans {
+            let experiment = set.experiments.iter().find(|experiment| experiment.key == *key);
+            let (variants, sticky) =
+                experiment.map_or((0, false), |it| (it.variants.len(), it.sticky.is_some()));
+            let each = plan.problems(variants, sticky).into_iter();
+            problems.extend(each.map(|(field, message)| {
+                Problem { place: format!("plan {key}: {field}"), message }
+            }));
+        }
+        problems.extend(model::validate(&set));
+        if !problems.is_empty() {
+            return Err(OperateError::Problems(problems));
+        }
+        let mut metrics: Vec<MetricSpec> = documents.all(KIND_METRIC)?;
+        metrics.retain(|old| declared.metrics.iter().all(|new| new.name != old.name));
+        metrics.extend(declared.metrics.iter().cloned());
+        let definitions = self.definitions(&set, &metrics)?;
+        self.serve(set.clone(), &definitions)?;
+        for metric in &declared.metrics {
+            documents.put(KIND_METRIC, &metric.name, metric, None, change)?;
+        }
+        for layer in &declared.set.layers {
+            documents.put(KIND_LAYER, &layer.key, layer, None, change)?;
+        }
+        for holdout in &declared.set.holdouts {
+            documents.put(KIND_HOLDOUT, &holdout.key, holdout, None, change)?;
+        }
+        for (key, plan) in &declared.plans {
+            documents.put(KIND_PLAN, key, plan, None, change)?;
+        }
+        for new in &declared.set.experiments {
+            if let Some(joined) = set.experiments.iter().find(|it| it.key == new.key) {
+                documents.put(KIND_EXPERIMENT, &new.key, joined, None, change)?;
+            }
+            documents.put(KIND_DECLARED, &new.key, new, None, change)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the running service what is decided by from now on.
+    fn serve(&self, set: ExperimentSet, definitions: &[Definition]) -> Result<(), OperateError> {
+        if let Some(live) = &self.live {
+            live.replace(set, definitions)?;
+        }
+        Ok(())
+    }
+
+    fn load(&self, key: &str) -> Result<Loaded, OperateError> {
+        let documents = self.documents();
+        let found = documents.get::<Experiment>(KIND_EXPERIMENT, key)?;
+        let (experiment, version) = found.ok_or_else(|| OperateError::Unknown(key.to_owned()))?;
+        let metrics = metric::resolve(&experiment, &documents.all::<MetricSpec>(KIND_METRIC)?);
+        let metrics = metrics.map_err(|all| OperateError::Refused(all.join("\n")))?;
+        let plan = documents.plan(key)?;
+        let state = documents.get(KIND_AUTOMATION, key)?.map(|(state, _)| state);
+        Ok(Loaded { experiment, version, metrics, plan, state: state.unwrap_or_default() })
+    }
+
+    /// All experiments.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub fn list(&self, now: UnixMillis) -> Result<Vec<Listed>, OperateError> {
+        let documents = self.documents();
+        let mut listed = Vec::new();
+        for experiment in documents.all::<Experiment>(KIND_EXPERIMENT)? {
+            let state: Option<(State, u64)> = documents.get(KIND_AUTOMATION, &experiment.key)?;
+            let summary = self.results.summary(&experiment.key);
+            let units = |summary: Summary| summary.arms.iter().map(|arm| arm.units).sum();
+            let first = experiment.phases.first().map_or(now, |phase| phase.since);
+            listed.push(Listed {
+                variants: (0..)
+                    .zip(&experiment.variants)
+                    .map(|(index, it)| (it.key.clone(), layout::share(&experiment, index)))
+                    .collect(),
+                key: experiment.key,
+                description: experiment.description,
+                status: experiment.status,
+                stage: state.map(|(state, _)| state.stage).unwrap_or_default(),
+                units: summary.map_or(0, units),
+                days: now.saturating_sub(first) as f64 / 86_400_000.0,
+            });
+        }
+        Ok(listed)
+    }
+
+    /// What an experiment shows, and what automation would do.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub fn report(&self, key: &str, now: UnixMillis, depth: Depth) -> Result<Report, OperateError> {
+        let loaded = self.load(key)?;
+        let (analysis, action) = self.analysed(&loaded, now, depth);
+        Ok(Report { experiment: loaded.experiment, state: loaded.state, analysis, action })
+    }
+
+    fn analysed(&self, loaded: &Loaded, now: UnixMillis, depth: Depth) -> (Analysis, Action) {
+        let left_out = loaded.state.left_out(&loaded.experiment);
+        let question = loaded.question(&left_out, now);
+        let data = Data::gather(&*self.results, &question, depth);
+        let data = data.unwrap_or_else(|| {
+            // Nothing is measured yet.
+            let definition = Definition::new(&loaded.experiment, Vec::new());
+            Data::of_summary(Summary {
+                definition,
+                arms: Vec::new(),
+                quarantined: 0,
+                traffic: Vec::new(),
+                progress: crate::ledger::Progress::default(),
+            })
+        });
+        let analysis = analyse(&question, &data);
+        let bandit = bandit_weights(&question, &data);
+        let of = (&loaded.experiment, &loaded.plan);
+        let action = step(&analysis, now, of, &loaded.state, bandit.as_deref());
+        (analysis, action)
+    }
+
+    /// One round over all running experiments: analyses each and does what automation decides.
+    /// Returns what was done. An experiment that fails does not keep others from their turn.
+    pub fn tick(
+        &self,
+        now: UnixMillis,
+        depth: Depth,
+    ) -> Vec<(String, Result<Action, OperateError>)> {
+        let keys = match self.documents().all::<Experiment>(KIND_EXPERIMENT) {
+            Ok(all) => all.into_iter().filter(|it| it.status == Status::Running).map(|it| it.key),
+            Err(error) => return vec![(String::new(), Err(error.into()))],
+        };
+        let each = keys.map(|key| {
+            let done = self.act(&key, now, depth);
+            (key, done)
+        });
+        each.filter(|(_, done)| !matches!(done, Ok(Action::None))).collect()
+    }
+
+    /// One round for one experiment.
+    fn act(&self, key: &str, now: UnixMillis, depth: Depth) -> Result<Action, OperateError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.load(key)?;
+        let (analysis, action) = self.analysed(&loaded, now, depth);
+        if let Some(fraction) = analysis.look {
+            loaded.state.looks.push(fraction);
+        }
+        if action == Action::None && analysis.look.is_none() {
+            return Ok(action);
+        }
+        let mut action = action;
+        let (mut experiment, mut state) = (loaded.experiment.clone(), loaded.state.clone());
+        if let Err(error) = apply(&action, &mut experiment, &mut state, now) {
+            // What cannot be done is told, once.
+            let reason = format!("{} {}: {error}", action.name(), action.reason());
+            if reason == loaded.state.told {
+                return Ok(Action::None);
+            }
+            action = Action::Notify { reason };
+        }
+        let reason = action.reason();
+        let change = Change { who: SELF, reason: &reason, time_ms: now };
+        self.execute(loaded, &analysis, &action, &change)?;
+        Ok(action)
+    }
+
+    /// Does something, serves it, and writes it down.
+    fn execute(
+        &self,
+        mut loaded: Loaded,
+        analysis: &Analysis,
+        action: &Action,
+        change: &Change<'_>,
+    ) -> Result<(), OperateError> {
+        let before = loaded.experiment.clone();
+        apply(action, &mut loaded.experiment, &mut loaded.state, change.time_ms)?;
+        self.write(&before, &loaded, (action.name(), action != &Action::None), change)?;
+        if action.changes() {
+            let body = serde_json::to_string(analysis).unwrap_or_default();
+            self.control.save_result(&before.key, change.time_ms, &body)?;
+        }
+        Ok(())
+    }
+
+    fn write(
+        &self,
+        before: &Experiment,
+        loaded: &Loaded,
+        (action, noted): (&str, bool),
+        change: &Change<'_>,
+    ) -> Result<(), OperateError> {
+        let documents = self.documents();
+        let Loaded { experiment, version, state, .. } = loaded;
+        if experiment != before {
+            let mut problems = model::changes(before, experiment, change.time_ms);
+            let mut set = documents.set()?;
+            let place = set.experiments.iter_mut().find(|it| it.key == experiment.key);
+            place.into_iter().for_each(|old| old.clone_from(experiment));
+            problems.extend(model::validate(&set));
+            if !problems.is_empty() {
+                return Err(OperateError::Problems(problems));
+            }
+            let definitions = self.definitions(&set, &documents.all(KIND_METRIC)?)?;
+            documents.put(KIND_EXPERIMENT, &experiment.key, experiment, Some(*version), change)?;
+            self.serve(set, &definitions)?;
+        }
+        documents.put(KIND_AUTOMATION, &experiment.key, state, None, change)?;
+        if noted {
+            let subject = format!("{KIND_EXPERIMENT}/{}", experiment.key);
+            self.control.note(action, &subject, change)?;
+        }
+        Ok(())
+    }
+
+    /// What automation decides now, done even if the policy only notifies.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub fn decide(&self, key: &str, change: &Change<'_>) -> Result<Report, OperateError> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.load(key)?;
+        let policy = loaded.experiment.policy.action;
+        loaded.experiment.policy.action = model::DecisionAction::Auto;
+        let (analysis, action) = self.analysed(&loaded, change.time_ms, Depth::Units);
+        loaded.experiment.policy.action = policy;
+        let reason = format!("{}: {}", change.reason, action.reason());
+        let change = Change { reason: &reason, ..*change };
+        if action.changes() {
+            self.execute(loaded, &analysis, &action, &change)?;
+        }
+        drop(turn);
+        let after = self.report(key, change.time_ms, Depth::Sums)?;
+        Ok(Report { analysis, action, ..after })
+    }
+
+    /// Ships a variant: only the winner, unless it is `forced`.
+    ///
+    /// # Errors
+    /// [`OperateError::Refused`] for a variant that has not won.
+    pub fn ship(
+        &self,
+        key: &str,
+        variant: Option<&str>,
+        hold_back: Option<Share>,
+        forced: bool,
+        change: &Change<'_>,
+    ) -> Result<Action, OperateError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = self.load(key)?;
+        let (analysis, _) = self.analysed(&loaded, change.time_ms, Depth::Units);
+        let verdict = &analysis.verdict;
+        let winner = verdict.variant.as_deref().filter(|_| verdict.standing == Standing::Winner);
+        let variant = match (variant, winner) {
+            (Some(variant), _) if forced => variant,
+            (Some(variant), Some(winner)) if variant == winner => variant,
+            (None, Some(winner)) => winner,
+            _ => {
+                let reasons = verdict.reasons.join("; ");
+                return Err(OperateError::Refused(format!(
+                    "not shipped: {} ({reasons}); name a variant and force it if you must",
+                    verdict.text
+                )));
+            }
+        };
+        let action = Action::Ship {
+            variant: variant.to_owned(),
+            hold_back: hold_back.unwrap_or(loaded.experiment.policy.hold_back),
+            reason: format!("{}{}", change.reason, if forced { " (forced)" } else { "" }),
+        };
+        self.execute(loaded, &analysis, &action, change)?;
+        Ok(action)
+    }
+
+    /// Takes a variant back.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub fn roll_back(
+        &self,
+        key: &str,
+        variant: &str,
+        change: &Change<'_>,
+    ) -> Result<Action, OperateError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = self.load(key)?;
+        let (analysis, _) = self.analysed(&loaded, change.time_ms, Depth::Sums);
+        let (variant, reason) = (variant.to_owned(), change.reason.to_owned());
+        let action = Action::RollBack { variant, reason };
+        self.execute(loaded, &analysis, &action, change)?;
+        Ok(action)
+    }
+
+    /// Takes the last action back; returns which it was.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub fn revert(&self, key: &str, change: &Change<'_>) -> Result<String, OperateError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.load(key)?;
+        let before = loaded.experiment.clone();
+        let what = revert(&mut loaded.experiment, &mut loaded.state, change.time_ms)?;
+        self.write(&before, &loaded, ("revert", true), change)?;
+        Ok(what)
+    }
+
+    /// Starts, pauses or stops an experiment. Everybody gets the site as it is while it does not
+    /// run.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub fn set_status(
+        &self,
+        key: &str,
+        status: Status,
+        change: &Change<'_>,
+    ) -> Result<(), OperateError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.load(key)?;
+        let before = loaded.experiment.clone();
+        let first = (before.status, status) == (Status::Draft, Status::Running);
+        if let Some(phase) = loaded.experiment.phases.first_mut().filter(|_| first) {
+            // A draft's time has not begun.
+            phase.since = change.time_ms;
+            loaded.state.since = change.time_ms;
+        }
+        if first && loaded.plan.ramp_up {
+            let step = loaded.experiment.policy.ramp.first().copied();
+            loaded.experiment.coverage = step.unwrap_or(loaded.experiment.coverage);
+        }
+        loaded.experiment.status = status;
+        let word = match status {
+            Status::Draft => "draft",
+            Status::Running => "start",
+            Status::Paused => "pause",
+            Status::Stopped => "stop",
+        };
+        self.write(&before, &loaded, (word, true), change)
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn control(&self) -> &dyn Control {
+        &*self.control
+    }
+}
+
+/// A declaration joined with what happened since the one `before`: what it says anew is done, what
+/// it says again changes nothing.
+fn joined(
+    old: Option<&Experiment>,
+    before: Option<&Experiment>,
+    new: &Experiment,
+    now: UnixMillis,
+) -> Experiment {
+    let mut joined = new.clone();
+    let begin = |experiment: &mut Experiment| {
+        // A file does not say when its experiments began.
+        if let Some(phase) = experiment.phases.first_mut().filter(|phase| phase.since == 0) {
+            phase.since = now;
+        }
+    };
+    let Some(old) = old.filter(|old| old.status != Status::Draft) else {
+        begin(&mut joined);
+        return joined;
+    };
+    joined.phases.clone_from(&old.phases);
+    let dealt = |experiment: &Experiment| {
+        experiment.phases.first().map(|it| (it.weights.clone(), it.ranges.clone(), it.salt.clone()))
+    };
+    if before.is_some_and(|before| dealt(before) != dealt(new))
+        && let Some(phase) = new.phases.first()
+    {
+        layout::push(&mut joined, model::Phase { since: now, ..phase.clone() });
+    }
+    if before.is_none_or(|before| before.status == new.status) {
+        joined.status = old.status;
+    }
+    if before.is_none_or(|before| before.coverage == new.coverage) {
+        joined.coverage = old.coverage;
+    }
+    if let (Some(sticky), Some(old)) = (&mut joined.sticky, old.sticky) {
+        sticky.version = sticky.version.max(old.version);
+    }
+    joined
+}

@@ -1,0 +1,84 @@
+//! Where the automation of an experiment is.
+
+use crate::model::{Experiment, Phase, Share, UnixMillis};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// Changes that can be taken back, the newest last; older ones are forgotten.
+pub const UNDO_MAX: usize = 32;
+
+/// How far an experiment has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum Stage {
+    /// It compares.
+    #[default]
+    Testing,
+    /// The winner gets more and more of the units.
+    RollingOut {
+        /// Key of the winner.
+        variant: String,
+        /// Units that stay with the control.
+        hold_back: Share,
+    },
+    /// The winner has all but the units that are held back.
+    Shipped {
+        /// Key of the winner.
+        variant: String,
+        /// Units that stay with the control.
+        hold_back: Share,
+    },
+}
+
+/// What was there before a change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Undo {
+    /// What the change was, in a word.
+    pub action: String,
+    /// The weights or ranges of before.
+    pub phase: Phase,
+    /// The coverage of before.
+    pub coverage: Share,
+    /// The stage of before.
+    pub stage: Stage,
+    /// What was rolled back before.
+    pub rolled_back: Vec<String>,
+}
+
+/// Where the automation of an experiment is; kept with the experiment.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct State {
+    /// How far the experiment has come.
+    pub stage: Stage,
+    /// When the last step began.
+    pub since: UnixMillis,
+    /// Variants that were rolled back.
+    pub rolled_back: Vec<String>,
+    /// Information fractions of the group-sequential looks that were taken.
+    pub looks: Vec<f64>,
+    /// What was told last, so that it is told once.
+    pub told: String,
+    /// What can be taken back.
+    pub undo: Vec<Undo>,
+}
+
+impl State {
+    /// The phases that an analysis takes: all of a test; of a roll-out only the current one, since
+    /// earlier ones have lost units that were moved to the winner.
+    #[must_use]
+    pub fn phases(&self, experiment: &Experiment) -> Range<usize> {
+        let count = experiment.phases.len();
+        match self.stage {
+            Stage::Testing => 0..count,
+            Stage::RollingOut { .. } | Stage::Shipped { .. } => count.saturating_sub(1)..count,
+        }
+    }
+
+    /// Indices of the variants that were rolled back.
+    #[must_use]
+    pub fn left_out(&self, experiment: &Experiment) -> Vec<u16> {
+        self.rolled_back.iter().filter_map(|key| experiment.variant_index(key)).collect()
+    }
+}

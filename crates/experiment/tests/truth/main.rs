@@ -1,0 +1,7 @@
+//! Simulated experiments through analysis and automation, with known truths: what is the same is
+//! not shipped, what harms is taken back, what is better wins, and what is unsound is blocked.
+
+mod decisions;
+mod measures;
+mod moves;
+mod world;

@@ -1,0 +1,243 @@
+//! `tidegate experiment`: create, look at, decide, ship and stop experiments.
+
+mod client;
+mod import;
+mod power;
+mod reach;
+mod traffic_of_log;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use config::{Look, read_experiments};
+use experiment::analysis::Standing;
+use experiment::automation::{Answer, Command, Shown};
+use experiment::model::{Share, Status};
+use report::experiment::{audit_text, list_text, status_text};
+use serde_json::json;
+use traffic::Ratio;
+
+use self::reach::Reach;
+use crate::exit::{Exit, Failed};
+use crate::output::{print_all, style_of_stdout};
+
+/// Compare versions of a site: who sees which, what they do, which is better
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    tidegate experiment power --base 5% --lift 10% --per-day 4000\n  \
+    tidegate experiment list\n  tidegate experiment status checkout\n\n\
+    A running tidegate is asked over HTTP; when none runs, the data folder is opened.")]
+pub(crate) struct ExperimentArgs {
+    #[command(flatten)]
+    reach: Reach,
+    #[command(subcommand)]
+    verb: ExperimentVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum ExperimentVerb {
+    /// Take over the experiments of a file
+    #[command(after_help = "Example:\n  tidegate experiment create --from experiments.toml")]
+    Create {
+        /// The file: [experiment.*], [metric.*], [layer.*], [holdout.*]
+        #[arg(long = "from", value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Show all experiments
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what an experiment says: the verdict, its health, the metrics
+    #[command(after_help = "Example:\n  tidegate experiment status checkout\n\n\
+        Exits with 4 when the experiment is not sound, 1 when a variant does harm or none has won \
+        though the planned units are there, else 0.")]
+    Status {
+        /// The experiment
+        name: String,
+        /// As JSON (tidegate.experiment/1)
+        #[arg(long)]
+        json: bool,
+    },
+    /// Plan: how many units and days an experiment needs
+    Power(Box<power::PowerArgs>),
+    /// Do now what automation would do, even if the policy only notifies
+    #[command(after_help = "Example:\n  tidegate experiment decide checkout --reason 'friday review'\n\n\
+        Exits with 0 when a variant has won, 4 when the experiment is not sound, else 1.")]
+    Decide {
+        /// The experiment
+        name: String,
+        /// As JSON (tidegate.experiment/1)
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Roll out the winner, step by step
+    #[command(after_help = "Example:\n  tidegate experiment ship checkout --hold-back 5%")]
+    Ship {
+        /// The experiment
+        name: String,
+        /// The variant; the winner unless given
+        variant: Option<String>,
+        /// Units that stay with the control; those of the policy unless given
+        #[arg(long, value_name = "SHARE")]
+        hold_back: Option<Ratio>,
+        /// Ship a variant that has not won
+        #[arg(long, requires = "variant")]
+        force: bool,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Take a variant back: its units get the control
+    RollBack {
+        /// The experiment
+        name: String,
+        /// The variant
+        variant: String,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Take the last action back
+    Revert {
+        /// The experiment
+        name: String,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Start a draft, or go on after a pause
+    Start {
+        /// The experiment
+        name: String,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Stop for good, or pause: everybody gets the site as it is
+    Stop {
+        /// The experiment
+        name: String,
+        /// It can be started again
+        #[arg(long)]
+        pause: bool,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Take over experiments of GrowthBook, Unleash or flagd, with everybody's variant
+    Import(import::ImportArgs),
+}
+
+/// Why something is done; it stands in the audit log.
+#[derive(Debug, Args)]
+struct Why {
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+}
+
+pub(crate) fn run(args: &ExperimentArgs) -> Result<Exit, Failed> {
+    let ask = |command: Command| args.reach.ask(&command);
+    let experiment = |name: &str| name.to_owned();
+    let reason = |why: &Why| why.reason.clone();
+    match &args.verb {
+        ExperimentVerb::Power(power) => power::run(power),
+        ExperimentVerb::Import(import) => import::run(import, &args.reach),
+        ExperimentVerb::Create { file, why } => {
+            let read = read_experiments(file);
+            let read = read.map_err(|errors| Failed::rendered(errors.render(Look::of_stderr())))?;
+            let none = || Failed::usage(format!("{} has no experiments", file.display()));
+            let declared = Box::new(read.ok_or_else(none)?.1);
+            done(ask(Command::Create { declared, reason: reason(why) })?)
+        }
+        ExperimentVerb::List { json } => {
+            let Answer::Experiments(all) = ask(Command::List)? else { return Err(odd()) };
+            match json {
+                true => print_all(&format!("{:#}\n", json!(all))),
+                false => print_all(&list_text(&all, style_of_stdout())),
+            }
+            Ok(Exit::Ok)
+        }
+        ExperimentVerb::Status { name, json } => {
+            let answer = ask(Command::Status { experiment: experiment(name) })?;
+            let shown = show(answer, *json)?;
+            Ok(match shown.analysis.verdict.standing {
+                Standing::Invalid => Exit::Doubtful,
+                Standing::Harmful | Standing::Inconclusive => Exit::No,
+                Standing::Winner | Standing::Waiting | Standing::Idle => Exit::Ok,
+            })
+        }
+        ExperimentVerb::Decide { name, json, why } => {
+            let command = Command::Decide { experiment: experiment(name), reason: reason(why) };
+            let shown = show(ask(command)?, *json)?;
+            if shown.action.changes() {
+                eprintln!("{} {}", shown.action.name(), shown.action.reason());
+            }
+            Ok(match shown.analysis.verdict.standing {
+                Standing::Invalid => Exit::Doubtful,
+                Standing::Winner => Exit::Ok,
+                _ => Exit::No,
+            })
+        }
+        ExperimentVerb::Ship { name, variant, hold_back, force, why } => {
+            let share = |ratio: &Ratio| Share::try_from(ratio.get()).ok();
+            let command = Command::Ship {
+                experiment: experiment(name),
+                variant: variant.clone(),
+                hold_back: hold_back.as_ref().and_then(share),
+                force: *force,
+                reason: reason(why),
+            };
+            done(ask(command)?)
+        }
+        ExperimentVerb::RollBack { name, variant, why } => {
+            let (experiment, variant) = (experiment(name), variant.clone());
+            done(ask(Command::RollBack { experiment, variant, reason: reason(why) })?)
+        }
+        ExperimentVerb::Revert { name, why } => {
+            done(ask(Command::Revert { experiment: experiment(name), reason: reason(why) })?)
+        }
+        ExperimentVerb::Start { name, why } => {
+            let (experiment, status) = (experiment(name), Status::Running);
+            done(ask(Command::Set { experiment, status, reason: reason(why) })?)
+        }
+        ExperimentVerb::Stop { name, pause, why } => {
+            let status = if *pause { Status::Paused } else { Status::Stopped };
+            let command =
+                Command::Set { experiment: experiment(name), status, reason: reason(why) };
+            done(ask(command)?)
+        }
+    }
+}
+
+fn done(answer: Answer) -> Result<Exit, Failed> {
+    let Answer::Done(what) = answer else { return Err(odd()) };
+    print_all(&format!("{what}\n"));
+    Ok(Exit::Ok)
+}
+
+fn show(answer: Answer, json: bool) -> Result<Shown, Failed> {
+    let Answer::Shown(shown) = answer else { return Err(odd()) };
+    if json {
+        let mut value = json!(shown.analysis);
+        value["action"] = json!(shown.action);
+        value["stage"] = json!(shown.state.stage);
+        value["audit"] = json!(shown.audit);
+        print_all(&format!("{value:#}\n"));
+    } else {
+        let style = style_of_stdout();
+        print_all(&status_text(&shown.analysis, style));
+        print_all(&audit_text(&shown.audit, style));
+    }
+    Ok(*shown)
+}
+
+/// An answer to another question.
+fn odd() -> Failed {
+    Failed {
+        exit: Exit::Environment,
+        message: "error: the other tidegate answered something else: is it of another version?"
+            .to_owned(),
+    }
+}
