@@ -387,6 +387,8 @@ async fn keys_and_tokens() {
         ("POST /v1/exposures", "Authorization: Bearer wrong\r\n", exposure, 401),
         ("POST /v1/events", key, "{}", 401),
         ("POST /v1/links", key, "{}", 401),
+        ("POST /v1/experiments", key, "{}", 401),
+        ("POST /v1/experiments", "", "{}", 401),
         ("POST /v1/decide", "", decide, 401),
         ("POST /v1/decide", key, decide, 200),
         ("POST /v1/decide", token, decide, 200),

@@ -128,8 +128,11 @@ fn phase(variants: &[variant::Read], salt: Option<String>) -> Phase {
     } else {
         variants.iter().map(|variant| variant.weight.unwrap_or(1)).collect()
     };
-    let ranges =
-        if by_ranges { variants.iter().map(|each| each.ranges.clone()).collect() } else { Vec::new() };
+    let ranges = if by_ranges {
+        variants.iter().map(|each| each.ranges.clone()).collect()
+    } else {
+        Vec::new()
+    };
     Phase { since: 0, weights, ranges, salt }
 }
 

@@ -16,11 +16,9 @@ use crate::read::{Node, Table, Text};
 pub(super) fn read(node: &Node<'_>) -> Option<Condition> {
     node.table("`match`", |table| {
         let mut parts = Vec::new();
-        for (key, field) in [
-            ("path", Field::Path),
-            ("host", Field::Host),
-            ("country", Field::Country),
-        ] {
+        for (key, field) in
+            [("path", Field::Path), ("host", Field::Host), ("country", Field::Country)]
+        {
             if let Some(node) = table.get(key) {
                 parts.push(tested(&node, &field));
             }

@@ -1,7 +1,9 @@
 //! `[metric.NAME]`.
 
 use experiment::ledger::{MetricKind, Term};
-use experiment::metric::{Better, ERROR_MARGIN, LATENCY_MARGIN, MARGIN, Measure, MetricSpec, WINDOW_US};
+use experiment::metric::{
+    Better, ERROR_MARGIN, LATENCY_MARGIN, MARGIN, Measure, MetricSpec, WINDOW_US,
+};
 
 use super::places::Places;
 use super::value::{fraction, micros, number};
@@ -60,9 +62,7 @@ fn read_measure(table: &mut Table<'_>, kind: &str) -> Option<Measure> {
         _ => {}
     }
     let kind = read_kind(table, kind);
-    let mut time = |key, default| {
-        table.get(key).map_or(Some(default), |node| micros(&node))
-    };
+    let mut time = |key, default| table.get(key).map_or(Some(default), |node| micros(&node));
     let (window_us, delay_us) = (time("window", WINDOW_US), time("delay", 0));
     let lookback_us = time("lookback", 0);
     Some(Measure::Events {

@@ -65,10 +65,7 @@ pub fn parse_experiments(
     sink.finish(found)
 }
 
-fn read_document<'a>(
-    table: &mut Table<'a>,
-    folder: &'a Path,
-) -> Option<(ServiceParams, Declared)> {
+fn read_document<'a>(table: &mut Table<'a>, folder: &'a Path) -> Option<(ServiceParams, Declared)> {
     let service = service::read(table, folder);
     let upstreams = names(table, "upstream");
     let mut places = Places::default();

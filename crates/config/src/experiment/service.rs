@@ -123,7 +123,8 @@ fn read_cookie(table: &mut Table<'_>) -> Option<CookieParams> {
     let max_age = positive(table, "max-age").unwrap_or(default.max_age);
     if max_age.as_secs() < 86_400 {
         let at = table.get("max-age").map(|node| node.at());
-        let message = "`max-age` must be a day at least: a unit that is forgotten sooner is another";
+        let message =
+            "`max-age` must be a day at least: a unit that is forgotten sooner is another";
         table.sink.add(Problem::new(Code::BadDuration, message).at(at, ""));
     }
     Some(CookieParams { max_age, http_only: flag(table, "http-only").unwrap_or(default.http_only) })

@@ -19,11 +19,8 @@ pub(super) fn read(node: &Node<'_>) -> Option<UnitSource> {
             let problem = problem.at(Some(table.at), "");
             table.sink.add(problem.help("write `unit = { cookie = \"uid\", create = true }`"));
         }
-        let choices = [
-            ("device", Identity::Device),
-            ("user", Identity::User),
-            ("linked", Identity::Linked),
-        ];
+        let choices =
+            [("device", Identity::Device), ("user", Identity::User), ("linked", Identity::Linked)];
         let identity = table.get("identity").and_then(|node| node.choice(&choices));
         let by_default = if device.is_none() { Identity::User } else { Identity::Device };
         let create = flag(table, "create").unwrap_or(false);

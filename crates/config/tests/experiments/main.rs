@@ -114,6 +114,26 @@ fn the_gateways_reader_leaves_these_tables_alone() {
 }
 
 #[test]
+fn the_examples_of_the_documents_can_be_used() {
+    let pages = [
+        include_str!("../../../../docs/guide/experiments.md"),
+        include_str!("../../../../docs/reference/experiments.md"),
+    ];
+    for page in pages {
+        let example = page.split("```toml\n").nth(1).and_then(|it| it.split("```").next()).unwrap();
+        // The upstream of the reference's example is not shown there.
+        let upstream = "[upstream.shop-v2]\nservers = [\"127.0.0.1:9002\"]\n";
+        let example = if example.contains(upstream) {
+            example.to_owned()
+        } else {
+            format!("{upstream}{example}")
+        };
+        let read = parse_experiments("page.toml", &example, Path::new(""));
+        assert_eq!(read.unwrap_or_else(|errors| panic!("{errors}")).unwrap().1.plans.len(), 1);
+    }
+}
+
+#[test]
 fn every_broken_file_gets_its_whole_report() {
     let mut differing = Vec::new();
     let mut count = 0;
@@ -153,8 +173,7 @@ fn imported(system: System, name: &str) -> Imported {
 #[test]
 fn growthbooks_experiments_keep_their_hash() {
     let imported = imported(System::Growthbook, "growthbook");
-    let keys: Vec<_> =
-        imported.declared.set.experiments.iter().map(|it| it.key.as_str()).collect();
+    let keys: Vec<_> = imported.declared.set.experiments.iter().map(|it| it.key.as_str()).collect();
     assert_eq!(keys, ["checkout-test", "price", "odd-key"]);
     let test = find(&imported.declared, "checkout-test");
     assert_eq!((test.hash, test.coverage.ppm()), (HashVersion::Growthbook2, 800_000));

@@ -141,7 +141,7 @@ fn pair_of_sums(
             if too_small(treatment.units, control.units) {
                 return Ok(None);
             }
-            let [after_t, after_c] = [treatment, control].map(|sums| only_after(sums));
+            let [after_t, after_c] = [treatment, control].map(only_after);
             let plain = within(&after_t.moments([first])?, &after_c.moments([first])?);
             if metric.lookback_us == 0 {
                 return Ok(plain);

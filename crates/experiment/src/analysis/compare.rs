@@ -112,9 +112,11 @@ fn non_inferior(
     let critical = match look {
         Look::Sequence(_) => {
             let variants = question.treatments().count().max(1) as f64;
-            let level = Level::new(question.experiment.policy.alpha / variants, Alternative::Greater);
-            let sequence = level
-                .and_then(|level| ConfidenceSequence::new(level, question.plan.units, question.least_units()));
+            let level =
+                Level::new(question.experiment.policy.alpha / variants, Alternative::Greater);
+            let sequence = level.and_then(|level| {
+                ConfidenceSequence::new(level, question.plan.units, question.least_units())
+            });
             sequence.map_or(f64::INFINITY, |it| {
                 it.critical(comparison.units[0].saturating_add(comparison.units[1]))
             })

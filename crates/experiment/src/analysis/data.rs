@@ -58,7 +58,9 @@ impl Data {
             let Measure::Events { kind: MetricKind::Quantile { .. }, .. } = &spec.measure else {
                 continue;
             };
-            for (phase, variant) in phases.clone().flat_map(|p| variants.clone().map(move |v| (p, v))) {
+            for (phase, variant) in
+                phases.clone().flat_map(|p| variants.clone().map(move |v| (p, v)))
+            {
                 if let Some(sample) = results.quantile_sample(key, &spec.name, phase, variant) {
                     data.quantiles.insert((spec.name.clone(), phase, variant), sample);
                 }

@@ -37,7 +37,10 @@ pub(super) fn report(question: &Question<'_>, data: &Data) -> HealthReport {
     let millis = |us: Option<i64>| us.and_then(|us| UnixMillis::try_from(us / 1_000).ok());
     let mut report = HealthReport {
         issues: Vec::new(),
-        arms: (0..).zip(units).map(|(index, units)| arm(question, index, units, &expected)).collect(),
+        arms: (0..)
+            .zip(units)
+            .map(|(index, units)| arm(question, index, units, &expected))
+            .collect(),
         ratio,
         multiple,
         complete_through_ms: millis(summary.progress.complete_through_us),
@@ -59,10 +62,11 @@ fn issues(question: &Question<'_>, report: &HealthReport) -> Vec<Issue> {
         issues.push(Issue { severity, code: code.to_owned(), text });
     };
     if report.ratio.alarm {
-        let mut text = "the variants do not have their shares of the units (sample-ratio mismatch): \
+        let mut text =
+            "the variants do not have their shares of the units (sample-ratio mismatch): \
                         something treats them differently before they are counted, so no \
                         comparison can be believed"
-            .to_owned();
+                .to_owned();
         if let Some(cause) = report.ratio.causes.first() {
             text.push_str(&format!("; look at {} \"{}\"", cause.dimension, cause.segment));
         }

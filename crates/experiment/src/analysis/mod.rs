@@ -21,13 +21,14 @@ mod verdict;
 
 pub use data::{Data, Depth};
 pub use plan::{
-    Correction, LOOKS_MAX, Method, Mode, Plan, PlanProblem, Rule, STEP_MS_MAX, STEP_MS_MIN, Spending,
+    Correction, LOOKS_MAX, Method, Mode, Plan, PlanProblem, Rule, STEP_MS_MAX, STEP_MS_MIN,
+    Spending,
 };
 pub use posterior::bandit_weights;
 pub use power::{Size, SizeQuestion, Week, size};
 pub use result::{
-    Analysis, ArmCount, Cause, DayEffect, EffectView, GuardrailView, HealthReport, Issue, MetricView,
-    MultipleExposure, Outcome, Ratio, SCHEMA, Severity, Standing, Verdict,
+    Analysis, ArmCount, Cause, DayEffect, EffectView, GuardrailView, HealthReport, Issue,
+    MetricView, MultipleExposure, Outcome, Ratio, SCHEMA, Severity, Standing, Verdict,
 };
 
 use crate::metric::{MetricSpec, Role};
@@ -51,6 +52,8 @@ pub struct Question<'a> {
     pub left_out: &'a [u16],
     /// Information fractions of the looks that a group-sequential test has taken, rising.
     pub looks: &'a [f64],
+    /// What the last of these looks showed: between looks, nothing newer may be seen.
+    pub last_look: &'a [MetricView],
     /// Now.
     pub now: UnixMillis,
 }
@@ -65,7 +68,8 @@ impl<'a> Question<'a> {
         now: UnixMillis,
     ) -> Question<'a> {
         let phases = 0..experiment.phases.len();
-        Question { experiment, metrics, plan, phases, left_out: &[], looks: &[], now }
+        let (looks, last_look) = (&[], &[]);
+        Question { experiment, metrics, plan, phases, left_out: &[], looks, last_look, now }
     }
 
     /// Indices of the variants that are compared with the control.
@@ -86,16 +90,25 @@ impl<'a> Question<'a> {
     }
 }
 
+/// Primary and secondary metrics.
+fn compared(question: &Question<'_>, data: &Data, look: &plan::Look) -> Vec<MetricView> {
+    let shown = question.metrics.iter().filter(|(role, _)| *role != Role::Guardrail);
+    let mut metrics: Vec<MetricView> =
+        shown.map(|(role, spec)| compare::metric(question, data, *role, spec, look)).collect();
+    effect::correct(question, &mut metrics);
+    metrics
+}
+
 /// Answers a question from what was recorded.
 #[must_use]
 pub fn analyse(question: &Question<'_>, data: &Data) -> Analysis {
     let look = plan::look(question, arms::units_per_arm(question, data).iter().sum());
     let mut health = health::report(question, data);
-    let mut metrics = Vec::with_capacity(question.metrics.len());
-    for (role, spec) in question.metrics.iter().filter(|(role, _)| *role != Role::Guardrail) {
-        metrics.push(compare::metric(question, data, *role, spec, &look));
-    }
-    effect::correct(question, &mut metrics);
+    let metrics = if look.is_hidden() && !question.last_look.is_empty() {
+        question.last_look.to_vec()
+    } else {
+        compared(question, data, &look)
+    };
     health::judge_same(question, &mut health, &metrics);
     let guardrails = guardrails::judge(question, data);
     let novelty = novelty::days(question, data);

@@ -188,6 +188,10 @@ pub(super) enum Look {
 }
 
 impl Look {
+    pub(super) fn is_hidden(&self) -> bool {
+        matches!(self, Look::Hidden(_))
+    }
+
     /// The fraction of a look that is being taken.
     pub(super) fn taken(&self) -> Option<f64> {
         match self {
@@ -216,15 +220,17 @@ pub(super) fn look(question: &Question<'_>, units: u64) -> Look {
         )),
         Method::GroupSequential { looks, spending } => {
             let fraction = (units as f64 / plan.units.max(1) as f64).min(1.0);
-            let done = question.looks.len() as f64;
-            let next = (done + 1.0) / f64::from(looks.max(1));
             let last = question.looks.last().copied().unwrap_or(0.0);
-            if fraction < next.min(1.0) || fraction < last + FRACTION_STEP_MIN {
-                let at = (next.min(1.0) * plan.units as f64).ceil();
-                return Look::Hidden(match done as u32 >= looks || last >= 1.0 {
-                    true => "the last planned look has been taken".to_owned(),
-                    false => format!("look {} of {looks} comes at {at} units", done + 1.0),
-                });
+            // Of an even grid, the first point after the last look; one that was missed is not
+            // made up for.
+            let number = (last * f64::from(looks)).floor() + 1.0;
+            let next = number / f64::from(looks.max(1));
+            if last >= 1.0 {
+                return Look::Hidden("the last planned look has been taken".to_owned());
+            }
+            if fraction < next || fraction < last + FRACTION_STEP_MIN {
+                let at = (next * plan.units as f64).ceil();
+                return Look::Hidden(format!("look {number} of {looks} comes at {at} units"));
             }
             let mut fractions = question.looks.to_vec();
             fractions.push(fraction);

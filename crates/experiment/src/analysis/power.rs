@@ -130,10 +130,10 @@ mod tests {
 
     #[test]
     fn a_size_is_what_tables_say() {
-        // 5 % against 5.5 %, two-sided 5 %, power 80 %: 31,234 per arm (unpooled normal formula).
+        // 5 % against 5.5 %, two-sided 5 %, power 80 %: 31,231 per arm (unpooled normal formula).
         let size = super::size(&question()).unwrap();
         assert!((31_000..31_500).contains(&size.units_per_variant), "{size:?}");
-        assert_eq!(size.days, Some(19));
+        assert_eq!(size.days, Some(20));
         assert_eq!(size.full_weeks_days, Some(21));
         assert_eq!(size.by_week[0].units, 5_000 + 4_000 + 5 * 3_000);
         let least: Vec<f64> = size.by_week.iter().filter_map(|week| week.least_lift).collect();

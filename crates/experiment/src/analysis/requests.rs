@@ -25,7 +25,8 @@ pub(super) fn moments(
         return Ok(None);
     }
     let n = units as f64;
-    let moments = |value: f64, variance: f64| Moments { units, mean: [value], covariance: [[variance]] };
+    let moments =
+        |value: f64, variance: f64| Moments { units, mean: [value], covariance: [[variance]] };
     match measure {
         Measure::Events { .. } => Ok(None),
         Measure::ErrorRate => {

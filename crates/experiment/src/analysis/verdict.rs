@@ -1,10 +1,10 @@
 //! What follows from health, effects and guardrails.
 
+use super::Question;
 use super::plan::{Mode, Rule};
 use super::result::{
     EffectView, GuardrailView, HealthReport, MetricView, Outcome, Severity, Standing, Verdict,
 };
-use super::Question;
 use crate::metric::Role;
 use crate::model::Status;
 
@@ -78,9 +78,10 @@ pub(super) fn of(
         return verdict(Standing::Waiting, Some(&effect.variant), text, reasons);
     }
     if units >= question.plan.units && missing.is_empty() {
-        let text = "the planned units are there, and no variant has won: keep the control, or plan \
+        let text =
+            "the planned units are there, and no variant has won: keep the control, or plan \
                     a larger experiment"
-            .to_owned();
+                .to_owned();
         let reasons = primary.effects.iter().flat_map(|effect| why(effect, primary)).collect();
         return verdict(Standing::Inconclusive, None, text, reasons);
     }
@@ -123,10 +124,8 @@ fn missing(question: &Question<'_>, health: &HealthReport) -> Vec<String> {
     };
     let few = health.arms.iter().filter(|arm| !left_out(&arm.variant));
     for arm in few.filter(|arm| arm.units < policy.min_units) {
-        missing.push(format!(
-            "\"{}\" has {} of {} units",
-            arm.variant, arm.units, policy.min_units
-        ));
+        missing
+            .push(format!("\"{}\" has {} of {} units", arm.variant, arm.units, policy.min_units));
     }
     missing
 }
@@ -161,9 +160,9 @@ fn open_guardrails(guardrails: &[GuardrailView], variant: &str) -> Vec<String> {
 }
 
 fn why(effect: &EffectView, metric: &MetricView) -> Vec<String> {
-    let interval = effect.lift_interval.map(|[low, high]| {
-        format!(", between {} and {}", percent(low), percent(high))
-    });
+    let interval = effect
+        .lift_interval
+        .map(|[low, high]| format!(", between {} and {}", percent(low), percent(high)));
     let interval = interval.unwrap_or_default();
     vec![format!("{} of \"{}\": {}{interval}", metric.name, effect.variant, percent(effect.lift))]
 }

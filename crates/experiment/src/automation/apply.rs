@@ -37,8 +37,8 @@ pub fn apply(
     now: UnixMillis,
 ) -> Result<(), ApplyError> {
     if !action.changes() {
-        if let Action::Hold { reason } | Action::Notify { reason } = action {
-            state.told.clone_from(reason);
+        if let Action::Hold { topic, .. } | Action::Notify { topic, .. } = action {
+            state.told.clone_from(topic);
         }
         return Ok(());
     }
@@ -116,11 +116,7 @@ fn change(
     Ok(())
 }
 
-fn rolling(
-    experiment: &Experiment,
-    variant: String,
-    hold_back: crate::model::Share,
-) -> Stage {
+fn rolling(experiment: &Experiment, variant: String, hold_back: crate::model::Share) -> Stage {
     match layout::next_share(experiment, &variant, hold_back) {
         Some(_) => Stage::RollingOut { variant, hold_back },
         None => Stage::Shipped { variant, hold_back },

@@ -29,7 +29,12 @@ pub(super) fn next_share(experiment: &Experiment, winner: &str, hold_back: Share
 
 /// Gives a variant so much of all units: first by coverage, which moves nobody, then by taking from
 /// the other treatments and from the control. `None` when the hash cannot do it.
-pub(super) fn grow(experiment: &mut Experiment, winner: u16, to: Share, now: UnixMillis) -> Option<()> {
+pub(super) fn grow(
+    experiment: &mut Experiment,
+    winner: u16,
+    to: Share,
+    now: UnixMillis,
+) -> Option<()> {
     let index = usize::from(winner);
     let layout = layout(experiment);
     let own = layout.get(index).map_or(0, |ranges| length(ranges));
@@ -54,11 +59,15 @@ pub(super) fn grow(experiment: &mut Experiment, winner: u16, to: Share, now: Uni
     grown.get_mut(index)?.extend(gained);
     // What lost and is not taken is the control's.
     let lost = (1..layout.len()).filter(|&other| other != index);
-    let rest: Vec<_> = lost.filter_map(|other| Some(std::mem::take(grown.get_mut(other)?))).collect();
+    let rest: Vec<_> =
+        lost.filter_map(|other| Some(std::mem::take(grown.get_mut(other)?))).collect();
     grown.first_mut()?.extend(rest.into_iter().flatten());
     let by_ranges = phase_of(experiment, &grown, now);
-    let by_weights = grown_weights(experiment, index, to).map(|weights| {
-        Phase { since: now, weights, ranges: Vec::new(), salt: salt(experiment) }
+    let by_weights = grown_weights(experiment, index, to).map(|weights| Phase {
+        since: now,
+        weights,
+        ranges: Vec::new(),
+        salt: salt(experiment),
     });
     begin(experiment, [Some(by_ranges), by_weights])
 }

@@ -5,6 +5,7 @@
 //! [`revert`] takes the last change back. [`Operator`] does it all with a store: it reads, analyses,
 //! acts, and writes every action with its reason to the audit log.
 
+mod adopt;
 mod apply;
 mod command;
 mod documents;

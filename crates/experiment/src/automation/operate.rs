@@ -1,17 +1,18 @@
 //! Running experiments with a store: read, analyse, act, write down.
 
-use super::documents::{
-    Declared, DocumentError, Documents, KIND_AUTOMATION, KIND_DECLARED, KIND_HOLDOUT, KIND_LAYER,
-    KIND_METRIC, KIND_PLAN, Listed,
-};
+use super::adopt::begin_small;
+use super::documents::{DocumentError, Documents, KIND_AUTOMATION, KIND_METRIC, Listed};
 use super::{Action, ApplyError, State, apply, layout, revert, step};
 use crate::analysis::{Analysis, Data, Depth, Plan, Question, Standing, analyse, bandit_weights};
 use crate::ledger::{Change, Control, ControlError, Definition, KIND_EXPERIMENT, Results, Summary};
 use crate::live::{Live, ReplaceError};
 use crate::metric::{self, MetricSpec, Role};
 use crate::model::{self, Experiment, ExperimentSet, Problem, Share, Status, UnixMillis};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// How often automation looks at all units, for metrics that need it: quantiles of events.
+const UNITS_EVERY_MS: u64 = 60_000;
 /// Who acts when nobody asked.
 const SELF: &str = "tidegate";
 
@@ -62,7 +63,9 @@ pub struct Operator {
     control: Arc<dyn Control>,
     results: Arc<dyn Results>,
     live: Option<Arc<Live>>,
-    turn: Mutex<()>,
+    pub(super) turn: Mutex<()>,
+    /// When all units were looked at last.
+    units_at: AtomicU64,
 }
 
 impl std::fmt::Debug for Operator {
@@ -89,8 +92,17 @@ impl Loaded {
             phases: self.state.phases(&self.experiment),
             left_out,
             looks: &self.state.looks,
+            last_look: &self.state.last_look,
             now,
         }
+    }
+}
+
+impl Loaded {
+    /// Whether a metric that decides something is a quantile of events.
+    fn needs_units(&self) -> bool {
+        let deciding = self.metrics.iter().filter(|(role, _)| *role != Role::Secondary);
+        deciding.into_iter().any(|(_, spec)| spec.kind_name() == "quantile")
     }
 }
 
@@ -102,10 +114,10 @@ impl Operator {
         results: Arc<dyn Results>,
         live: Option<Arc<Live>>,
     ) -> Operator {
-        Operator { control, results, live, turn: Mutex::new(()) }
+        Operator { control, results, live, turn: Mutex::new(()), units_at: AtomicU64::new(0) }
     }
 
-    fn documents(&self) -> Documents<'_> {
+    pub(super) fn documents(&self) -> Documents<'_> {
         Documents(&*self.control)
     }
 
@@ -119,7 +131,7 @@ impl Operator {
         Ok((set, definitions))
     }
 
-    fn definitions(
+    pub(super) fn definitions(
         &self,
         set: &ExperimentSet,
         declared: &[MetricSpec],
@@ -144,78 +156,12 @@ impl Operator {
         if problems.is_empty() { Ok(definitions) } else { Err(OperateError::Problems(problems)) }
     }
 
-    /// Takes over what a file or an import declares. Of experiments that are there already, what
-    /// happened to them stays: status, phases, coverage, and how often assignments were forgotten;
-    /// unless the declaration says something else than it said before, which is then done.
-    ///
-    /// # Errors
-    /// [`OperateError`]; nothing has changed then, unless the store failed half-way.
-    pub fn adopt(&self, declared: &Declared, change: &Change<'_>) -> Result<(), OperateError> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let documents = self.documents();
-        let mut set = documents.set()?;
-        let mut problems = metric::validate(&declared.metrics);
-        for new in &declared.set.experiments {
-            let before = documents.get::<Experiment>(KIND_DECLARED, &new.key)?.map(|it| it.0);
-            let old = set.experiments.iter_mut().find(|old| old.key == new.key);
-            let joined = joined(old.as_deref(), before.as_ref(), new, change.time_ms);
-            match old {
-                None => set.experiments.push(joined),
-                Some(old) => {
-                    problems.extend(model::changes(old, &joined, change.time_ms));
-                    *old = joined;
-                }
-            }
-        }
-        for layer in &declared.set.layers {
-            set.layers.retain(|old| old.key != layer.key);
-            set.layers.push(layer.clone());
-        }
-        for holdout in &declared.set.holdouts {
-            set.holdouts.retain(|old| old.key != holdout.key);
-            set.holdouts.push(holdout.clone());
-        }
-        for (key, plan) in &declared.plans {
-            let experiment = set.experiments.iter().find(|experiment| experiment.key == *key);
-            let (variants, sticky) =
-                experiment.map_or((0, false), |it| (it.variants.len(), it.sticky.is_some()));
-            let each = plan.problems(variants, sticky).into_iter();
-            problems.extend(each.map(|(field, message)| {
-                Problem { place: format!("plan {key}: {field}"), message }
-            }));
-        }
-        problems.extend(model::validate(&set));
-        if !problems.is_empty() {
-            return Err(OperateError::Problems(problems));
-        }
-        let mut metrics: Vec<MetricSpec> = documents.all(KIND_METRIC)?;
-        metrics.retain(|old| declared.metrics.iter().all(|new| new.name != old.name));
-        metrics.extend(declared.metrics.iter().cloned());
-        let definitions = self.definitions(&set, &metrics)?;
-        self.serve(set.clone(), &definitions)?;
-        for metric in &declared.metrics {
-            documents.put(KIND_METRIC, &metric.name, metric, None, change)?;
-        }
-        for layer in &declared.set.layers {
-            documents.put(KIND_LAYER, &layer.key, layer, None, change)?;
-        }
-        for holdout in &declared.set.holdouts {
-            documents.put(KIND_HOLDOUT, &holdout.key, holdout, None, change)?;
-        }
-        for (key, plan) in &declared.plans {
-            documents.put(KIND_PLAN, key, plan, None, change)?;
-        }
-        for new in &declared.set.experiments {
-            if let Some(joined) = set.experiments.iter().find(|it| it.key == new.key) {
-                documents.put(KIND_EXPERIMENT, &new.key, joined, None, change)?;
-            }
-            documents.put(KIND_DECLARED, &new.key, new, None, change)?;
-        }
-        Ok(())
-    }
-
     /// Gives the running service what is decided by from now on.
-    fn serve(&self, set: ExperimentSet, definitions: &[Definition]) -> Result<(), OperateError> {
+    pub(super) fn serve(
+        &self,
+        set: ExperimentSet,
+        definitions: &[Definition],
+    ) -> Result<(), OperateError> {
         if let Some(live) = &self.live {
             live.replace(set, definitions)?;
         }
@@ -293,44 +239,44 @@ impl Operator {
         (analysis, action)
     }
 
-    /// One round over all running experiments: analyses each and does what automation decides.
-    /// Returns what was done. An experiment that fails does not keep others from their turn.
-    pub fn tick(
-        &self,
-        now: UnixMillis,
-        depth: Depth,
-    ) -> Vec<(String, Result<Action, OperateError>)> {
+    /// One round over all running experiments: analyses each and does what automation decides;
+    /// every few seconds. Returns what was done. An experiment that fails does not keep others from
+    /// their turn. Sums are looked at always, all units only now and then and where it matters.
+    pub fn tick(&self, now: UnixMillis) -> Vec<(String, Result<Action, OperateError>)> {
         let keys = match self.documents().all::<Experiment>(KIND_EXPERIMENT) {
             Ok(all) => all.into_iter().filter(|it| it.status == Status::Running).map(|it| it.key),
             Err(error) => return vec![(String::new(), Err(error.into()))],
         };
+        let due = now.saturating_sub(self.units_at.load(Ordering::Relaxed)) >= UNITS_EVERY_MS;
+        if due {
+            self.units_at.store(now, Ordering::Relaxed);
+        }
         let each = keys.map(|key| {
-            let done = self.act(&key, now, depth);
+            let done = self.act(&key, now, due);
             (key, done)
         });
         each.filter(|(_, done)| !matches!(done, Ok(Action::None))).collect()
     }
 
     /// One round for one experiment.
-    fn act(&self, key: &str, now: UnixMillis, depth: Depth) -> Result<Action, OperateError> {
+    fn act(&self, key: &str, now: UnixMillis, units: bool) -> Result<Action, OperateError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut loaded = self.load(key)?;
-        let (analysis, action) = self.analysed(&loaded, now, depth);
-        if let Some(fraction) = analysis.look {
-            loaded.state.looks.push(fraction);
-        }
+        let depth = if units && loaded.needs_units() { Depth::Units } else { Depth::Sums };
+        let (analysis, mut action) = self.analysed(&loaded, now, depth);
+        loaded.state.looked(&analysis);
         if action == Action::None && analysis.look.is_none() {
             return Ok(action);
         }
-        let mut action = action;
         let (mut experiment, mut state) = (loaded.experiment.clone(), loaded.state.clone());
         if let Err(error) = apply(&action, &mut experiment, &mut state, now) {
             // What cannot be done is told, once.
-            let reason = format!("{} {}: {error}", action.name(), action.reason());
-            if reason == loaded.state.told {
+            let topic = format!("failed {}", action.topic());
+            if topic == loaded.state.told {
                 return Ok(Action::None);
             }
-            action = Action::Notify { reason };
+            let reason = format!("{} {}: {error}", action.name(), action.reason());
+            action = Action::Notify { topic, reason };
         }
         let reason = action.reason();
         let change = Change { who: SELF, reason: &reason, time_ms: now };
@@ -397,9 +343,10 @@ impl Operator {
         loaded.experiment.policy.action = model::DecisionAction::Auto;
         let (analysis, action) = self.analysed(&loaded, change.time_ms, Depth::Units);
         loaded.experiment.policy.action = policy;
+        loaded.state.looked(&analysis);
         let reason = format!("{}: {}", change.reason, action.reason());
         let change = Change { reason: &reason, ..*change };
-        if action.changes() {
+        if action.changes() || analysis.look.is_some() {
             self.execute(loaded, &analysis, &action, &change)?;
         }
         drop(turn);
@@ -498,8 +445,7 @@ impl Operator {
             loaded.state.since = change.time_ms;
         }
         if first && loaded.plan.ramp_up {
-            let step = loaded.experiment.policy.ramp.first().copied();
-            loaded.experiment.coverage = step.unwrap_or(loaded.experiment.coverage);
+            begin_small(&mut loaded.experiment);
         }
         loaded.experiment.status = status;
         let word = match status {
@@ -516,44 +462,4 @@ impl Operator {
     pub fn control(&self) -> &dyn Control {
         &*self.control
     }
-}
-
-/// A declaration joined with what happened since the one `before`: what it says anew is done, what
-/// it says again changes nothing.
-fn joined(
-    old: Option<&Experiment>,
-    before: Option<&Experiment>,
-    new: &Experiment,
-    now: UnixMillis,
-) -> Experiment {
-    let mut joined = new.clone();
-    let begin = |experiment: &mut Experiment| {
-        // A file does not say when its experiments began.
-        if let Some(phase) = experiment.phases.first_mut().filter(|phase| phase.since == 0) {
-            phase.since = now;
-        }
-    };
-    let Some(old) = old.filter(|old| old.status != Status::Draft) else {
-        begin(&mut joined);
-        return joined;
-    };
-    joined.phases.clone_from(&old.phases);
-    let dealt = |experiment: &Experiment| {
-        experiment.phases.first().map(|it| (it.weights.clone(), it.ranges.clone(), it.salt.clone()))
-    };
-    if before.is_some_and(|before| dealt(before) != dealt(new))
-        && let Some(phase) = new.phases.first()
-    {
-        layout::push(&mut joined, model::Phase { since: now, ..phase.clone() });
-    }
-    if before.is_none_or(|before| before.status == new.status) {
-        joined.status = old.status;
-    }
-    if before.is_none_or(|before| before.coverage == new.coverage) {
-        joined.coverage = old.coverage;
-    }
-    if let (Some(sticky), Some(old)) = (&mut joined.sticky, old.sticky) {
-        sticky.version = sticky.version.max(old.version);
-    }
-    joined
 }

@@ -1,5 +1,6 @@
 //! Where the automation of an experiment is.
 
+use crate::analysis::{Analysis, MetricView};
 use crate::model::{Experiment, Phase, Share, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -58,7 +59,9 @@ pub struct State {
     pub rolled_back: Vec<String>,
     /// Information fractions of the group-sequential looks that were taken.
     pub looks: Vec<f64>,
-    /// What was told last, so that it is told once.
+    /// What the last of them showed.
+    pub last_look: Vec<MetricView>,
+    /// The topic that was told last, so that it is told once.
     pub told: String,
     /// What can be taken back.
     pub undo: Vec<Undo>,
@@ -73,6 +76,14 @@ impl State {
         match self.stage {
             Stage::Testing => 0..count,
             Stage::RollingOut { .. } | Stage::Shipped { .. } => count.saturating_sub(1)..count,
+        }
+    }
+
+    /// Notes the look that an analysis was, if it was one.
+    pub fn looked(&mut self, analysis: &Analysis) {
+        if let Some(fraction) = analysis.look {
+            self.looks.push(fraction);
+            self.last_look.clone_from(&analysis.metrics);
         }
     }
 

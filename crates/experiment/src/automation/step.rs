@@ -25,6 +25,8 @@ pub enum Action {
     },
     /// The next step has to wait.
     Hold {
+        /// What it is about: the same is told once, whatever the numbers are by then.
+        topic: String,
         /// Why.
         reason: String,
     },
@@ -51,6 +53,8 @@ pub enum Action {
     },
     /// Somebody should know.
     Notify {
+        /// What it is about: the same is told once, whatever the numbers are by then.
+        topic: String,
         /// What.
         reason: String,
     },
@@ -89,7 +93,21 @@ impl Action {
                 format!("\"{variant}\", {held:.2} % held back: {reason}")
             }
             Action::Reweigh { weights } => format!("weights {weights:?}"),
-            Action::Hold { reason } | Action::Notify { reason } => reason.clone(),
+            Action::Hold { reason, .. } | Action::Notify { reason, .. } => reason.clone(),
+        }
+    }
+
+    /// What it is about, without numbers.
+    #[must_use]
+    pub fn topic(&self) -> String {
+        let name = self.name();
+        match self {
+            Action::None | Action::Reweigh { .. } => name.to_owned(),
+            Action::Ramp { to, .. } => format!("{name} {}", to.ppm()),
+            Action::RollBack { variant, .. } | Action::Ship { variant, .. } => {
+                format!("{name} {variant}")
+            }
+            Action::Hold { topic, .. } | Action::Notify { topic, .. } => topic.clone(),
         }
     }
 }
@@ -114,14 +132,16 @@ pub fn step(
     let wanted = wanted(analysis, now, (experiment, plan), state, bandit);
     let action = match experiment.policy.action {
         DecisionAction::Auto => wanted,
-        DecisionAction::Notify if wanted.changes() => {
-            Action::Notify { reason: format!("{} {}", wanted.name(), wanted.reason()) }
-        }
+        DecisionAction::Notify if wanted.changes() => Action::Notify {
+            topic: wanted.topic(),
+            reason: format!("{} {}", wanted.name(), wanted.reason()),
+        },
         DecisionAction::Notify => wanted,
     };
     match &action {
-        // The same words once.
-        Action::Hold { reason } | Action::Notify { reason } if *reason == state.told => Action::None,
+        Action::Hold { topic, .. } | Action::Notify { topic, .. } if *topic == state.told => {
+            Action::None
+        }
         _ => action,
     }
 }
@@ -134,7 +154,8 @@ fn wanted(
     bandit: Option<&[u32]>,
 ) -> Action {
     // A guardrail protects users: it acts on unsound data, too, because the way back is safe.
-    let harmful = analysis.guardrails.iter().find(|it| it.harmful && is_served(experiment, &it.variant));
+    let harmful =
+        analysis.guardrails.iter().find(|it| it.harmful && is_served(experiment, &it.variant));
     if let Some(guardrail) = harmful {
         return Action::RollBack { variant: guardrail.variant.clone(), reason: harm(guardrail) };
     }
@@ -144,7 +165,12 @@ fn wanted(
         if reasons.is_empty() { verdict.text.clone() } else { reasons }
     };
     match (verdict.standing, &verdict.variant) {
-        (Standing::Invalid, _) => return Action::Hold { reason: because() },
+        (Standing::Invalid, _) => {
+            let issues = analysis.health.issues.iter();
+            let codes: Vec<&str> = issues.map(|issue| issue.code.as_str()).collect();
+            let topic = format!("hold {}", codes.join(" "));
+            return Action::Hold { topic, reason: because() };
+        }
         (Standing::Harmful, Some(variant)) if is_served(experiment, variant) => {
             return Action::RollBack { variant: variant.clone(), reason: because() };
         }
@@ -158,10 +184,12 @@ fn wanted(
     match &state.stage {
         Stage::RollingOut { variant, hold_back } => {
             if let Some(guardrail) = analysis.guardrails.iter().find(|it| is_open(it, variant)) {
-                return Action::Hold { reason: beyond(guardrail) };
+                return beyond(guardrail);
             }
             match layout::next_share(experiment, variant, *hold_back) {
-                Some(to) if over => Action::Ramp { to, reason: "the step before did no harm".into() },
+                Some(to) if over => {
+                    Action::Ramp { to, reason: "the step before did no harm".into() }
+                }
                 _ => Action::None,
             }
         }
@@ -183,7 +211,7 @@ fn ramp_up(analysis: &Analysis, (experiment, plan): (&Experiment, &Plan), over: 
     let next = experiment.policy.ramp.iter().find(|step| **step > experiment.coverage);
     let (true, true, Some(&to)) = (plan.ramp_up, over, next) else { return Action::None };
     match analysis.guardrails.iter().find(|it| it.exceeded) {
-        Some(guardrail) => Action::Hold { reason: beyond(guardrail) },
+        Some(guardrail) => beyond(guardrail),
         None => Action::Ramp { to, reason: "the step before did no harm".into() },
     }
 }
@@ -200,13 +228,18 @@ fn is_open(guardrail: &GuardrailView, variant: &str) -> bool {
 }
 
 fn harm(guardrail: &GuardrailView) -> String {
-    let lift = guardrail.lift.map_or_else(String::new, |lift| format!(" by {:+.1} %", lift * 100.0));
+    let lift =
+        guardrail.lift.map_or_else(String::new, |lift| format!(" by {:+.1} %", lift * 100.0));
     format!("guardrail {} is worse{lift}, beyond doubt", guardrail.name)
 }
 
-fn beyond(guardrail: &GuardrailView) -> String {
-    let margin = guardrail.margin * 100.0;
-    format!("guardrail {} of \"{}\" is beyond its {margin} %", guardrail.name, guardrail.variant)
+fn beyond(guardrail: &GuardrailView) -> Action {
+    let GuardrailView { name, variant, margin, .. } = guardrail;
+    let margin = margin * 100.0;
+    Action::Hold {
+        topic: format!("hold {name} {variant}"),
+        reason: format!("guardrail {name} of \"{variant}\" is beyond its {margin} %"),
+    }
 }
 
 fn is_other(experiment: &Experiment, weights: &[u32]) -> bool {

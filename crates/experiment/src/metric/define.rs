@@ -137,9 +137,10 @@ mod tests {
         assert_eq!(names.len(), 8);
         assert_eq!(names[..2], ["buys", "buys.day-0"]);
         assert!(resolve(&experiment(), &[]).unwrap_err()[0].contains("\"buys\""));
-        assert_eq!(MetricSpec::built_in("p99.9-latency").unwrap().measure, Measure::Latency {
-            ppm: 999_000
-        });
+        assert_eq!(
+            MetricSpec::built_in("p99.9-latency").unwrap().measure,
+            Measure::Latency { ppm: 999_000 }
+        );
         for name in ["p0-latency", "p100-latency", "latency", "pNaN-latency", "p-1-latency"] {
             assert_eq!(MetricSpec::built_in(name), None, "{name}");
         }
@@ -164,6 +165,8 @@ mod tests {
             lookback_us: 0,
         };
         let changed = [(Role::Primary, changed)];
-        assert!(definition(&experiment, &changed, Some(&old)).unwrap_err().contains("another name"));
+        assert!(
+            definition(&experiment, &changed, Some(&old)).unwrap_err().contains("another name")
+        );
     }
 }

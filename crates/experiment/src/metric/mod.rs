@@ -4,8 +4,8 @@
 mod define;
 mod validate;
 
-pub use define::{NOVELTY_DAYS, Role, definition, resolve};
 pub(crate) use define::novelty_days;
+pub use define::{NOVELTY_DAYS, Role, definition, resolve};
 pub use validate::validate;
 
 use crate::ledger::{DAY_US, Metric, MetricKind};

@@ -110,9 +110,10 @@ fn hashes_that_take_weights_only_lose_no_winner_either() {
         let mut state = State::default();
         apply(&ship("b"), &mut experiment, &mut state, 10).unwrap();
         let after = variants(&experiment, 20);
-        let kept = before.iter().zip(&after).filter(|(before, after)| {
-            **before == Some(1) && **after != Some(1)
-        });
+        let kept = before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| **before == Some(1) && **after != Some(1));
         assert_eq!(kept.count(), 0, "{}", hash.name());
         apply(&roll_back("b"), &mut experiment, &mut state, 30).unwrap();
         assert!(variants(&experiment, 40).iter().all(|it| *it != Some(1)), "{}", hash.name());
@@ -126,7 +127,7 @@ fn kept_assignments_are_forgotten_when_something_changes() {
     let mut state = State::default();
     apply(&roll_back("b"), &mut experiment, &mut state, 10).unwrap();
     assert_eq!(experiment.sticky.unwrap().version, 4);
-    let hold = Action::Hold { reason: "wait".into() };
+    let hold = Action::Hold { topic: "wait".into(), reason: "1 of 2".into() };
     apply(&hold, &mut experiment, &mut state, 20).unwrap();
     assert_eq!(experiment.sticky.unwrap().version, 4);
     assert_eq!(state.told, "wait");
@@ -140,7 +141,12 @@ fn the_salt_of_a_phase_goes_on() {
     apply(&ship("b"), &mut experiment, &mut State::default(), 10).unwrap();
     assert_eq!(experiment.phases[1].salt.as_deref(), Some("again"));
     let after = variants(&experiment, 20);
-    assert!(before.iter().zip(&after).all(|(before, after)| before.is_none() || *before != Some(1) || after == before));
+    assert!(
+        before
+            .iter()
+            .zip(&after)
+            .all(|(before, after)| before.is_none() || *before != Some(1) || after == before)
+    );
 }
 
 #[test]

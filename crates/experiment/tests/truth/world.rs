@@ -163,6 +163,7 @@ impl World {
             phases: self.state.phases(&self.experiment),
             left_out: &left_out,
             looks: &self.state.looks,
+            last_look: &self.state.last_look,
             now: self.now,
         })
     }
@@ -173,7 +174,7 @@ impl World {
         let bandit = self.ask(|question| bandit_weights(question, &self.data()));
         let of = (&self.experiment, &self.plan);
         let action = step(&analysis, self.now, of, &self.state, bandit.as_deref());
-        self.state.looks.extend(analysis.look);
+        self.state.looked(&analysis);
         apply(&action, &mut self.experiment, &mut self.state, self.now).unwrap();
         action
     }
@@ -182,7 +183,8 @@ impl World {
     pub(crate) fn run(&mut self, rounds: usize, units: u64, ms: UnixMillis) -> Option<Action> {
         (0..rounds).find_map(|_| {
             self.live(units, ms);
-            Some(self.act()).filter(|it| matches!(it, Action::Ship { .. } | Action::RollBack { .. }))
+            Some(self.act())
+                .filter(|it| matches!(it, Action::Ship { .. } | Action::RollBack { .. }))
         })
     }
 

@@ -65,11 +65,8 @@ fn health(analysis: &Analysis, style: Style) -> String {
 }
 
 fn shares(health: &HealthReport) -> String {
-    let arms: Vec<String> = health
-        .arms
-        .iter()
-        .map(|arm| format!("{} {}", arm.variant, count(arm.units)))
-        .collect();
+    let arms: Vec<String> =
+        health.arms.iter().map(|arm| format!("{} {}", arm.variant, count(arm.units))).collect();
     let p = |p: Option<f64>| p.map_or_else(|| "none yet".to_owned(), p_value);
     let ratio = &health.ratio;
     format!(
@@ -148,10 +145,9 @@ fn guardrails(guardrails: &[GuardrailView], style: Style) -> String {
     let ends = guardrails.iter().filter_map(|it| it.lift_interval).flatten().flatten();
     let scale = draw::scale(ends.chain(guardrails.iter().filter_map(|it| it.lift)));
     let edge = format!("lift, −{0} to +{0}", percent(scale));
-    let mut table =
-        Table::new(&["guardrail", "variant"], &["value", "control", "lift", "margin"])
-            .text_column(&edge)
-            .text_column("says");
+    let mut table = Table::new(&["guardrail", "variant"], &["value", "control", "lift", "margin"])
+        .text_column(&edge)
+        .text_column("says");
     for guardrail in guardrails {
         let share = guardrail.kind == "error-rate" || guardrail.kind == "conversion";
         let value = |value: Option<f64>| {

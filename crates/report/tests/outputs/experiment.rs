@@ -1,8 +1,6 @@
 //! Experiments as text.
 
-use experiment::analysis::{
-    Analysis, Data, Plan, Question, SizeQuestion, analyse, size,
-};
+use experiment::analysis::{Analysis, Data, Plan, Question, SizeQuestion, analyse, size};
 use experiment::automation::{Listed, Stage};
 use experiment::ledger::{
     Arm, AuditEntry, Definition, MetricSums, Progress, Summary, TrafficArm, TrafficTotals,

@@ -14,7 +14,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use experiment::analysis::Depth;
 use experiment::automation::Operator;
 use experiment::event::UnixMicros;
 use experiment::ledger::{Change, Control, Journal, Results};
@@ -145,7 +144,7 @@ impl Running {
         loop {
             every.tick().await;
             let (operator, now) = (Arc::clone(&self.operator), self.live.now());
-            let ticked = tokio::task::spawn_blocking(move || operator.tick(now, Depth::Sums)).await;
+            let ticked = tokio::task::spawn_blocking(move || operator.tick(now)).await;
             for (experiment, done) in ticked.unwrap_or_default() {
                 match done {
                     Ok(action) => {

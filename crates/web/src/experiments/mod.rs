@@ -99,8 +99,7 @@ fn router(api: Api, operator: Arc<Operator>, guard: Guard) -> Router {
             failed(
                 StatusCode::NOT_FOUND,
                 "there are /v1/decide, /v1/exposures, /v1/events, /v1/links, /v1/status, \
-                 /v1/experiments, \
-                 /ofrep/v1/evaluate/flags, /api/features/KEY, /api/eval/KEY, /sub/KEY and /track",
+                 /v1/experiments, /ofrep/v1/evaluate/flags, /api/features/KEY, /api/eval/KEY, /sub/KEY and /track",
             )
         })
         .method_not_allowed_fallback(|| async {

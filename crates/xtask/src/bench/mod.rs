@@ -1,5 +1,6 @@
 //! Benchmarks: paired rounds, ratios of medians, never a limit on wall-clock time.
 
+pub(crate) mod experiment;
 pub(crate) mod gateway;
 pub(crate) mod load;
 pub(crate) mod soak;

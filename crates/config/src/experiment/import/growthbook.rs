@@ -50,7 +50,7 @@ fn one(feature: &str, rule: &Value, options: &ImportOptions, imported: &mut Impo
         imported.note(key, "left out: its variations are no list");
         return;
     };
-    let hash = match rule.get("hashVersion").map(|version| version.as_i64()) {
+    let hash = match rule.get("hashVersion").map(Value::as_i64) {
         None | Some(Some(1)) => HashVersion::Growthbook1,
         Some(Some(2)) => HashVersion::Growthbook2,
         Some(_) => {
@@ -58,7 +58,8 @@ fn one(feature: &str, rule: &Value, options: &ImportOptions, imported: &mut Impo
             return;
         }
     };
-    let meta = |index: usize| rule.get("meta").and_then(|meta| meta.get(index)?.get("key")?.as_str());
+    let meta =
+        |index: usize| rule.get("meta").and_then(|meta| meta.get(index)?.get("key")?.as_str());
     let variants = variations.iter().enumerate().map(|(index, value)| {
         (meta(index).map_or_else(|| index.to_string(), str::to_owned), Some(value.clone()))
     });
@@ -119,10 +120,7 @@ fn divide(
 }
 
 /// Namespaces and filters.
-fn layers(
-    rule: &Value,
-    imported: &mut Imported,
-) -> Result<Vec<LayerSlot>, String> {
+fn layers(rule: &Value, imported: &mut Imported) -> Result<Vec<LayerSlot>, String> {
     let mut slots = Vec::new();
     let share = |value: &Value| {
         value.as_f64().and_then(|it| Share::try_from(it).ok()).ok_or("a range is no share")

@@ -153,7 +153,8 @@ fn draft(
     let salt = (key != original).then(|| original.to_owned());
     let source = options.unit.clone().unwrap_or_else(|| Source::Cookie(name(attribute)));
     let action = |value: Option<Value>| value.map(Action::Value).into_iter().collect();
-    let each = |(key, value): (String, Option<Value>)| Variant { key: name(&key), actions: action(value) };
+    let each =
+        |(key, value): (String, Option<Value>)| Variant { key: name(&key), actions: action(value) };
     Experiment {
         description: format!("imported: {original}"),
         key,

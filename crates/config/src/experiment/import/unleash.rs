@@ -53,8 +53,11 @@ fn one(
     let group = parameter("groupId").unwrap_or_else(|| name.to_owned());
     // Variants of the strategy are hashed with its group, those of the feature with its name.
     let own = strategy.map(|it| list(it, "variants")).unwrap_or_default();
-    let (variants, salt) =
-        if own.is_empty() { (list(feature, "variants"), name.to_owned()) } else { (own, group.clone()) };
+    let (variants, salt) = if own.is_empty() {
+        (list(feature, "variants"), name.to_owned())
+    } else {
+        (own, group.clone())
+    };
     if variants.len() < 2 {
         return Err("it has no variants to compare".to_owned());
     }
@@ -67,7 +70,8 @@ fn one(
     let of_variants = variants.first().and_then(|it| it.get("stickiness")?.as_str());
     let of_variants = stickiness(of_variants.map(str::to_owned));
     let attribute = of_variants.clone().or(rollout.clone()).unwrap_or_else(|| "userId".to_owned());
-    if attribute == "random" || of_variants.is_some() && rollout.is_some() && of_variants != rollout {
+    if attribute == "random" || of_variants.is_some() && rollout.is_some() && of_variants != rollout
+    {
         return Err("who is in and which variant are not hashed from the same id".to_owned());
     }
     let mut weights = Vec::new();

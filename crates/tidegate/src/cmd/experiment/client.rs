@@ -48,7 +48,8 @@ pub(super) fn ask(
     let Some(status) = status else { return Ok(None) };
     if status.is_success() {
         let answer = serde_json::from_slice(&text);
-        let odd = |error| environment(&format!("{address} is no tidegate of this version: {error}"));
+        let odd =
+            |error| environment(&format!("{address} is no tidegate of this version: {error}"));
         return answer.map(Some).map_err(odd);
     }
     let why: Option<String> = serde_json::from_slice(&text)

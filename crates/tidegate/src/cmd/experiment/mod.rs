@@ -65,8 +65,10 @@ enum ExperimentVerb {
     /// Plan: how many units and days an experiment needs
     Power(Box<power::PowerArgs>),
     /// Do now what automation would do, even if the policy only notifies
-    #[command(after_help = "Example:\n  tidegate experiment decide checkout --reason 'friday review'\n\n\
-        Exits with 0 when a variant has won, 4 when the experiment is not sound, else 1.")]
+    #[command(
+        after_help = "Example:\n  tidegate experiment decide checkout --reason 'friday review'\n\n\
+        Exits with 0 when a variant has won, 4 when the experiment is not sound, else 1."
+    )]
     Decide {
         /// The experiment
         name: String,

@@ -120,11 +120,8 @@ pub(super) fn run(args: &PowerArgs) -> Result<Exit, Failed> {
 fn baseline(args: &PowerArgs) -> Result<(Baseline, Vec<u64>), Failed> {
     if let Some(path) = &args.from_log {
         let traffic = read(path, args.unit, &args.convert)?;
-        let share = if traffic.units == 0 {
-            0.0
-        } else {
-            traffic.converted as f64 / traffic.units as f64
-        };
+        let share =
+            if traffic.units == 0 { 0.0 } else { traffic.converted as f64 / traffic.units as f64 };
         eprintln!(
             "{}: {} units, {} converted ({:.3} %), {} requests of bots and {} lines left out",
             path.display(),

@@ -12,7 +12,7 @@ use store::{Events, OpenError, Options, SqliteControl};
 
 use super::client;
 use crate::exit::{Exit, Failed};
-use crate::experiments::{CONTROL_FILE, EVENTS_FOLDER, now_us};
+use crate::experiments::{CONTROL_FILE, now_us};
 
 /// The variable that holds the token.
 const TOKEN_VARIABLE: &str = "TIDEGATE_TOKEN";
@@ -74,7 +74,7 @@ fn in_folder(folder: &Path, command: &Command) -> Result<Answer, Failed> {
         )),
         other => Failed::environment(&other),
     };
-    let events = Events::open(&folder.join(EVENTS_FOLDER), Options::default()).map_err(open)?;
+    let events = Events::open(folder, Options::default()).map_err(open)?;
     let control = SqliteControl::open(&folder.join(CONTROL_FILE)).map_err(open)?;
     let control: Arc<dyn Control> = Arc::new(control);
     let events: Arc<dyn Results> = Arc::new(events);

@@ -53,7 +53,8 @@ impl FromStr for Conversion {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Conversion, String> {
-        let help = "write FIELD=VALUE or FIELD~REGEX; fields are path, target, method, status, route";
+        let help =
+            "write FIELD=VALUE or FIELD~REGEX; fields are path, target, method, status, route";
         let at = text.find(['=', '~']).ok_or(help)?;
         let (field, rest) = text.split_at(at);
         let field = match field {
