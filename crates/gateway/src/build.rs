@@ -106,7 +106,8 @@ pub(crate) fn snapshot(
                 RouteCache::new(cache, Arc::clone(&named.store))
             });
             let counters = registry.route(&route.name);
-            Arc::new(RouteState::new(route.clone(), limits, cache, counters))
+            let in_flight = known.map(|known| Arc::clone(&known.in_flight)).unwrap_or_default();
+            Arc::new(RouteState { params: route.clone(), limits, in_flight, cache, counters })
         })
         .collect();
     *stores = used;
@@ -150,7 +151,9 @@ fn servers_of(
             });
         }
     }
+    // Certificates may have been renewed in their files, which are read again.
     if let Some((upstream, tls)) = known
+        && params.tls.is_none()
         && *upstream.params == *params
         && upstream.servers.len() == servers.len()
         && upstream.servers.iter().zip(&servers).all(|(one, other)| Arc::ptr_eq(one, other))
@@ -174,7 +177,8 @@ fn servers_of(
     };
     let params = Arc::new(params.clone());
     let counters = registry.upstream(name);
-    let upstream = Arc::new(Upstream::new(name.to_owned(), params, servers, counters));
+    let load = known.map(|(upstream, _)| Arc::clone(&upstream.load)).unwrap_or_default();
+    let upstream = Arc::new(Upstream::new(name.to_owned(), params, servers, counters, load));
     Ok(Backend::Servers { upstream, tls })
 }
 

@@ -1,10 +1,12 @@
 //! Answers from the cache, and fetches for it: the sequence that [`crate::cache`] describes.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use policy::cache::{CacheStatus, Forward};
+use policy::cache::{CacheStatus, Forward, default_port};
 use traffic::{Fields, Name};
+use wire::BodyLength;
 
 use crate::answer::{Answer, Body};
 use crate::cache::{
@@ -14,7 +16,7 @@ use crate::client::Client;
 use crate::exchange::{Done, Exchange};
 use crate::failure::FailureKind;
 use crate::outgoing;
-use crate::params::FieldEdits;
+use crate::params::{FieldEdits, Route};
 use crate::record::Record;
 use crate::request::Request;
 use crate::snapshot::RouteState;
@@ -31,6 +33,7 @@ fn asked<'a>(request: &'a Request, fields: &'a Fields) -> CacheRequest<'a> {
         path: &request.path,
         query: request.query(),
         fields,
+        body: !request.is_empty(),
     }
 }
 
@@ -121,6 +124,9 @@ impl Exchange<'_> {
         fetch: Fetch<'_>,
     ) -> Result<Done, FailureKind> {
         let Fetch { cache, visit, flight } = fetch;
+        if !matches!(visit.found, Found::Bypass(_)) {
+            self.forget_what_no_key_holds(cache);
+        }
         let sent = self.request.head.fields.clone();
         outgoing::prepare(self.view, self.origin, &route.params, self.request)?;
         let unconditional = self.request.head.fields.clone();
@@ -141,12 +147,28 @@ impl Exchange<'_> {
                     return Err(kind);
                 };
                 self.record.failure = Some(kind);
+                // The client did not ask what the cache has asked.
+                self.request.head.fields = sent;
                 return self.send_stale(cache, &entry, received).await;
             }
         };
+        if started.head.status == 101 {
+            return self.upgrade(started).await;
+        }
         let answer = self.answer_of(started);
-        let answered =
-            Answered { status: answer.status, fields: &answer.fields, requested, received };
+        let length = match answer.body.length() {
+            BodyLength::Length(length) => Some(length),
+            _ => None,
+        };
+        let personal = self.depends_on_client(&route.params, &answer.fields);
+        let answered = Answered {
+            status: answer.status,
+            fields: &answer.fields,
+            requested,
+            received,
+            length,
+            personal,
+        };
         status.forward_status = Some(answer.status);
         let verdict = cache.on_response(&visit, &asked(self.request, &sent), &answered, flight);
         if self.record.cache.is_none() {
@@ -188,6 +210,41 @@ impl Exchange<'_> {
         }
     }
 
+    /// Leaves out of a request what it shares no key with: servers see one form of the host, and
+    /// the parameters that count. Otherwise whoever asks first could shape what all others get.
+    fn forget_what_no_key_holds(&mut self, cache: &RouteCache) {
+        let request = &mut *self.request;
+        if let Ok((_, port)) = wire::target::host_of(&request.authority) {
+            let port = port.filter(|port| *port != default_port(request.scheme));
+            request.authority.clear();
+            request.authority.push_str(&request.host);
+            if let Some(port) = port {
+                // Writing into memory does not fail.
+                let _ = write!(request.authority, ":{port}");
+            }
+        }
+        if let Some(counted) = request.query().and_then(|query| cache.counted_query(query)) {
+            request.set_query(counted.as_deref());
+        }
+    }
+
+    /// Whether an answer depends on a field that tidegate fills in anew for every client. The
+    /// cache knows only what clients send.
+    fn depends_on_client(&self, rules: &Route, answer: &Fields) -> bool {
+        let forwarding = &self.view.params.forwarding;
+        let edits = rules.request_fields.set.iter().chain(&rules.request_fields.add);
+        let of_client = |(_, value): &&(String, String)| {
+            value.contains("{client-ip}") || value.contains("{request-id}")
+        };
+        let edited = edits.filter(of_client).map(|(name, _)| name);
+        let names = edited.chain(&forwarding.request_id).map(String::as_bytes);
+        answer.members(Name::Vary).any(|member| match Name::of(member) {
+            Name::XForwardedFor if forwarding.x_forwarded => true,
+            Name::Forwarded if forwarding.forwarded => true,
+            _ => names.clone().any(|name| name.eq_ignore_ascii_case(member)),
+        })
+    }
+
     /// Ends an exchange whose answer is not passed on.
     fn discard(&self, answer: Answer) {
         if let Body::Server(started) = answer.body {
@@ -212,6 +269,8 @@ impl Exchange<'_> {
         now: i64,
     ) -> Result<Done, FailureKind> {
         self.record.cache = Some("stale");
+        // What the server failed to do in time, this does not have to make good.
+        self.client.total = None;
         let status = CacheStatus { detail: Some("stale-if-error"), ..CacheStatus::default() };
         self.send_entry(cache, entry, status, now).await
     }

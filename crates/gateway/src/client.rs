@@ -18,6 +18,8 @@ pub(crate) struct Client {
     pub(crate) deadline: Deadline,
     pub(crate) body_timeout: Duration,
     pub(crate) send_timeout: Duration,
+    /// When the exchange must be over.
+    pub(crate) total: Option<Instant>,
     pub(crate) version: Version,
     /// Whether the connection ends with this exchange.
     pub(crate) close: bool,
@@ -41,8 +43,7 @@ impl Client {
             if let Poll::Ready(value) = future.as_mut().poll(cx) {
                 return Poll::Ready(Some(value));
             }
-            // Bytes of a body are not read here, so a client that sends one cannot be watched.
-            if peer.has_read_all() { peer.poll_gone(cx).map(|()| None) } else { Poll::Pending }
+            if peer.can_be_watched() { peer.poll_gone(cx).map(|()| None) } else { Poll::Pending }
         })
         .await
     }
@@ -86,7 +87,7 @@ impl Client {
             use wire::write::{write_field, write_fields, write_status_line};
             write_status_line(out, status);
             write_fields(out, fields);
-            crate::forward::write_length(out, body);
+            crate::open::write_length(out, body);
             match upgrade {
                 Some(protocol) => {
                     write_field(out, b"Connection", b"upgrade");
@@ -130,11 +131,11 @@ impl Client {
     /// Sends bytes of the body.
     pub(crate) async fn send(&mut self, mut data: &[u8]) -> Result<(), FailureKind> {
         while !data.is_empty() {
-            let peer = &mut self.peer;
-            let expires = || Instant::now() + self.send_timeout;
+            let (peer, total) = (&mut self.peer, self.total);
+            let expires = || until(self.send_timeout, total);
             let written = self.deadline.guard_until(expires, |cx| peer.poll_write_body(cx, data));
-            let written = written.await;
-            let written = written.ok_or(FailureKind::SlowReader)?.map_err(|_| FailureKind::Gone)?;
+            let written = written.await.ok_or_else(|| missed(total))?;
+            let written = written.map_err(|_| FailureKind::Gone)?;
             self.body_bytes += written as u64;
             data = &data[written..];
         }
@@ -143,11 +144,11 @@ impl Client {
 
     /// Ends the response.
     pub(crate) async fn finish(&mut self, trailers: Option<&Fields>) -> Result<(), FailureKind> {
-        let peer = &mut self.peer;
-        let expires = || Instant::now() + self.send_timeout;
+        let (peer, total) = (&mut self.peer, self.total);
+        let expires = || until(self.send_timeout, total);
         let finished =
             self.deadline.guard_until(expires, |cx| peer.poll_finish(cx, trailers)).await;
-        match finished.ok_or(FailureKind::SlowReader)? {
+        match finished.ok_or_else(|| missed(total))? {
             Ok(true) => Ok(()),
             // Shorter than announced: only closing tells the client.
             Ok(false) => {
@@ -156,5 +157,19 @@ impl Client {
             }
             Err(_) => Err(FailureKind::Gone),
         }
+    }
+}
+
+/// When a span is over that begins now, or the whole exchange.
+fn until(span: Duration, total: Option<Instant>) -> Instant {
+    let expires = Instant::now() + span;
+    total.map_or(expires, |total| total.min(expires))
+}
+
+/// The failure when a client could not be sent anything until then.
+fn missed(total: Option<Instant>) -> FailureKind {
+    match total {
+        Some(total) if Instant::now() >= total => FailureKind::TotalTimeout,
+        _ => FailureKind::SlowReader,
     }
 }

@@ -211,6 +211,9 @@ impl Core {
     pub(crate) fn spawn_counted(self: &Rc<Core>, task: impl Future<Output = ()> + 'static) {
         let core = Rc::clone(self);
         core.tasks.set(core.tasks.get() + 1);
+        // Boxed, or the outer task would hold room for it twice: as what it was given and as what
+        // it waits for.
+        let task = Box::pin(task);
         tokio::task::spawn_local(async move {
             let _ended = Ended(core);
             task.await;

@@ -85,7 +85,7 @@ impl Exchange<'_> {
         self.client.send_head(answer.status, &answer.fields, length, None)?;
         let idle = rules.map_or(Duration::from_secs(60), |rules| rules.timeouts.idle);
         let limits = Limits { idle, total: self.total };
-        let sent = send_body(self.client, &mut answer.body, fill.as_mut(), encoder, limits).await;
+        let sent = send_body(self.client, &mut answer.body, &mut fill, encoder, limits).await;
         if let Body::Server(started) = &answer.body {
             self.record.request_bytes = started.upload.received();
         }
@@ -93,9 +93,6 @@ impl Exchange<'_> {
         if let Body::Server(mut started) = answer.body {
             started.head.fields = answer.fields;
             started.finish(core);
-        }
-        if let Some(fill) = fill {
-            fill.finish();
         }
         Ok(Done::Sent)
     }
@@ -155,7 +152,7 @@ impl Sink<'_> {
 async fn send_body(
     client: &mut Client,
     body: &mut Body,
-    mut fill: Option<&mut Fill>,
+    fill: &mut Option<Fill>,
     encoder: Option<Encoder>,
     limits: Limits,
 ) -> Result<(), FailureKind> {
@@ -171,9 +168,11 @@ async fn send_body(
         }
         Body::Server(started) => {
             while next_piece(sink.client, started, limits).await? {
-                if let Some(fill) = &mut fill {
+                if let Some(fill) = fill {
                     fill.push(started.peer.data());
                 }
+                // Kept before its last bytes leave: whoever has it all finds it here.
+                keep(fill, Fill::is_complete);
                 if sink.encoder.is_none() {
                     send_piece(sink.client, started, limits).await?;
                 } else {
@@ -182,10 +181,21 @@ async fn send_body(
                     started.peer.consume(count);
                 }
             }
+            keep(fill, |_| true);
             return sink.finish(started.peer.trailers()).await;
         }
     }
+    keep(fill, |_| true);
     sink.finish(None).await
+}
+
+/// Ends the filling of the cache when the body is all there.
+fn keep(fill: &mut Option<Fill>, is_all: impl FnOnce(&Fill) -> bool) {
+    if fill.as_ref().is_some_and(is_all)
+        && let Some(fill) = fill.take()
+    {
+        fill.finish();
+    }
 }
 
 /// How long things may take.

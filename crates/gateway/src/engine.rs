@@ -126,6 +126,8 @@ impl Gateway {
         let snapshot = Arc::new(snapshot);
         let (tls, watches) = tls_of(&params)?;
         let mut sockets = sort(inherited);
+        let wanted: Vec<SocketAddr> = crate::snapshot::addresses(&params).collect();
+        sockets.retain(|address, _| wanted.contains(address));
         open_sockets(&params, &mut sockets)?;
         let logger = params
             .access_log
@@ -296,6 +298,10 @@ impl Gateway {
             // A worker that is gone needs no command.
             let _ = worker.try_send(Command::Drain { within });
         }
+        // Who connects from now on is refused at once. A reload under way ends with its own.
+        if let Ok(mut current) = self.inner.changing.try_lock() {
+            current.sockets.clear();
+        }
         let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads {
             if thread.join().is_err() {
@@ -417,10 +423,14 @@ impl Inner {
         open_sockets(&params, &mut current.sockets).inspect_err(|_| {
             current.sockets.retain(|address, _| known.contains(address));
         })?;
+        // All that can fail, before any worker changes.
+        let listeners = (0..self.workers.len())
+            .map(|index| listens(&params, &tls, &current.sockets, index, is_new))
+            .collect::<Result<Vec<_>, StartError>>()
+            .inspect_err(|_| current.sockets.retain(|address, _| known.contains(address)))?;
         let mut waiting = Vec::new();
-        for (index, worker) in self.workers.iter().enumerate() {
+        for (worker, listeners) in self.workers.iter().zip(listeners) {
             let (done, obeyed) = oneshot::channel();
-            let listeners = listens(&params, &tls, &current.sockets, index, is_new)?;
             let snapshot = Arc::clone(&snapshot);
             let command = Command::Update { snapshot, listeners, done };
             worker.send(command).await.map_err(|_| StartError::Stopping)?;
@@ -513,14 +523,13 @@ fn listens(
     let mut listens = Vec::new();
     for listener in &params.listeners {
         let address = listener.address;
-        let mut socket = None;
-        if is_new(&address)
-            && let Some(open) = sockets.get(&address).and_then(|sockets| sockets.get(index))
-        {
-            let copy = open.try_clone();
-            socket = Some(copy.map_err(|source| StartError::Bind { address, source })?);
-        }
-        listens.push(Listen { params: listener.clone(), tls: tls.get(&address).cloned(), socket });
+        let open = sockets.get(&address).filter(|_| is_new(&address)).into_iter().flatten();
+        let mine = |at: usize| at == index || (index == 0 && at >= params.workers);
+        let copies = open.enumerate().filter(|(at, _)| mine(*at)).map(|(_, open)| open.try_clone());
+        let sockets = copies
+            .collect::<io::Result<_>>()
+            .map_err(|source| StartError::Bind { address, source })?;
+        listens.push(Listen { params: listener.clone(), tls: tls.get(&address).cloned(), sockets });
     }
     Ok(listens)
 }

@@ -1,9 +1,9 @@
 //! The life of a request, top to bottom: who may, how often, what answers, and how it is sent.
 //!
 //! ```text
-//! head ► route ► access ► CORS ► limits ► redirect | page | files | cache ► forward ► send ► record
-//!   │       │       │                │                                │          │        │
-//!  4xx     404   401, 403         429, 503                        hit, stale  502–504  connection cut
+//! head ► route ► access ► CORS ► limits ► password ► redirect | page | files | cache ► forward ► send ► record
+//!   │       │       │                │          │                                │          │        │
+//!  4xx     404     403            429, 503     401                           hit, stale  502–504  connection cut
 //! ```
 
 use std::rc::Rc;
@@ -112,6 +112,7 @@ impl Exchange<'_> {
         let rules = &route.params;
         self.record.route = Some(Arc::clone(&route));
         self.total = rules.timeouts.total.map(|total| self.request.start + total);
+        self.client.total = self.total;
 
         if !acl::allowed(&rules.access, self.request.client) {
             return Err(FailureKind::Forbidden);
@@ -123,14 +124,6 @@ impl Exchange<'_> {
                 cors::preflight(cors, &head.fields, &mut answer.fields);
                 return self.send(answer).await;
             }
-        }
-        if let Some(basic) = &rules.access.basic {
-            let Some(user) = auth::check(basic, &self.request.head.fields) else {
-                let mut answer = Answer::failed(FailureKind::Unauthorized, Some(rules));
-                answer.fields.push_known(Name::WwwAuthenticate, auth::challenge(basic).as_bytes());
-                return self.send(answer).await;
-            };
-            self.request.user = Some(user.to_owned());
         }
         if matches!(self.request.head.body, BodyLength::Length(length) if length > rules.body_max) {
             return Err(FailureKind::BodyTooLarge);
@@ -151,6 +144,16 @@ impl Exchange<'_> {
                     return self.send(answer).await;
                 }
             }
+        }
+
+        // After the limits, so that passwords cannot be tried without end.
+        if let Some(basic) = &rules.access.basic {
+            let Some(user) = auth::check(basic, &self.request.head.fields) else {
+                let mut answer = Answer::failed(FailureKind::Unauthorized, Some(rules));
+                answer.fields.push_known(Name::WwwAuthenticate, auth::challenge(basic).as_bytes());
+                return self.send(answer).await;
+            };
+            self.request.user = Some(user.to_owned());
         }
 
         let done = match &rules.action {
@@ -198,6 +201,8 @@ impl Exchange<'_> {
             self.client.close = true;
             return;
         }
+        // It may be the time that was over.
+        self.client.total = None;
         let route = self.record.route.clone();
         let answer = Answer::failed(kind, route.as_ref().map(|route| &route.params));
         if self.send(answer).await.is_err() {
@@ -225,6 +230,9 @@ impl Exchange<'_> {
         route: &Arc<RouteState>,
         upstream: &Rc<LocalUpstream>,
     ) -> Result<Done, FailureKind> {
+        if let Some(mirror) = &route.params.mirror {
+            mirror::copy(self.core, self.view, mirror, route, self.request, self.origin);
+        }
         match &route.cache {
             Some(cache) => self.serve_cached(route, cache, upstream).await,
             None => self.pass(route, upstream).await,
@@ -238,9 +246,6 @@ impl Exchange<'_> {
         upstream: &Rc<LocalUpstream>,
     ) -> Result<Done, FailureKind> {
         outgoing::prepare(self.view, self.origin, &route.params, self.request)?;
-        if let Some(mirror) = &route.params.mirror {
-            mirror::copy(self.core, self.view, mirror, route, self.request, self.origin);
-        }
         let started = self.forward(route, upstream).await?;
         if started.head.status == 101 {
             return self.upgrade(started).await;
@@ -287,7 +292,7 @@ impl Exchange<'_> {
     }
 
     /// Passes on that the server changes the protocol.
-    async fn upgrade(&mut self, mut started: Started) -> Result<Done, FailureKind> {
+    pub(crate) async fn upgrade(&mut self, mut started: Started) -> Result<Done, FailureKind> {
         let fields = &mut started.head.fields;
         let protocol = fields.get(Name::Upgrade).unwrap_or(b"").to_vec();
         outgoing::clean_response(self.view, fields, false);

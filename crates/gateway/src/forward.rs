@@ -2,14 +2,11 @@
 //! elsewhere when that is safe.
 
 use std::cell::Cell;
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
-use h2::client::ResponseFuture;
 use policy::retry::{self, AttemptFailure, Decision};
 use tokio::time::Instant;
 use traffic::Name;
@@ -18,30 +15,23 @@ use wire::{BodyLength, ResponseHead};
 use crate::client::Client;
 use crate::core::Core;
 use crate::failure::{FailureKind, Owner};
+use crate::hedge::race;
 use crate::metrics::{AttemptResult, UpstreamEvent};
-use crate::net::http1::{HeadFailure, Http1};
-use crate::net::http2::{self, Http2};
 use crate::net::peer::Peer;
-use crate::params::{Balance, Hedge, HostHeader, RetryOn, Route, UpstreamProtocol};
+use crate::open::{Opened, open_in_time, open_kept};
+use crate::params::{Balance, RetryOn, Route};
 use crate::record::Record;
 use crate::request::Request;
 use crate::upload::Upload;
-use crate::upstream::connect::{Announced, connect};
+use crate::upstream::connect::Announced;
 use crate::upstream::local::{LocalUpstream, Pick, Tried};
-use crate::upstream::pool::{STREAMS_PER_CONNECTION, StreamSlot};
+use crate::upstream::pool::StreamSlot;
 use crate::upstream::shared::{InFlight, Passage};
 
-/// Bytes of a response head.
-const HEAD_BYTES_MAX: usize = 64 << 10;
-/// Most fields of a response head.
-const HEAD_FIELDS_MAX: usize = 200;
 /// What a failed attempt counts as in the latency of a server, at least.
 const FAILURE_FEELS: Duration = Duration::from_secs(1);
 /// Interim responses of one exchange that are passed on.
 const INTERIM_MAX: usize = 16;
-/// HTTP/2 receive windows towards servers: what a server may send ahead of a slow client.
-const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
 
 /// An answer whose head has come.
 pub(crate) struct Started {
@@ -86,16 +76,6 @@ impl Started {
     }
 }
 
-/// A request that was sent (but for its body).
-struct Opened {
-    peer: Peer,
-    response: Option<ResponseFuture>,
-    head: ResponseHead,
-    in_flight: InFlight,
-    slot: Option<StreamSlot>,
-    server: usize,
-}
-
 /// What a request is forwarded with.
 pub(crate) struct Forwarding<'a> {
     pub(crate) core: &'a Rc<Core>,
@@ -107,6 +87,22 @@ pub(crate) struct Forwarding<'a> {
     /// The server that the client sticks to.
     pub(crate) stuck_to: Option<u64>,
     pub(crate) announced: Announced,
+}
+
+impl Forwarding<'_> {
+    /// What is left of a span that begins now.
+    pub(crate) fn left(&self, span: Duration) -> Duration {
+        let left = self.total.map(|total| total.saturating_duration_since(Instant::now()));
+        left.map_or(span, |left| left.min(span))
+    }
+
+    /// The failure that a missed deadline means.
+    pub(crate) fn missed(&self, kind: FailureKind) -> FailureKind {
+        match self.total {
+            Some(total) if Instant::now() >= total => FailureKind::TotalTimeout,
+            _ => kind,
+        }
+    }
 }
 
 /// Forwards a request until the head of an answer has come.
@@ -137,6 +133,9 @@ pub(crate) async fn forward(
         Err(kind) => (kind.owner() == Owner::Upstream).then_some(false),
     };
     guard.tell(ok);
+    if let (Ok(_), Some(answered)) = (&result, record.first_byte()) {
+        shared.counters.answered(core.index, answered.saturating_sub(now).as_micros() as u64);
+    }
     result
 }
 
@@ -257,7 +256,7 @@ async fn attempts(
                 }
                 drop(result);
                 upload.restart(empty);
-                wait(with, client, pause).await?;
+                wait(client, pause).await?;
             }
             (None, Ok(opened)) => return started(with, opened, upload),
             (None, Err(kind)) => return Err(kind),
@@ -305,12 +304,7 @@ fn pause(
 }
 
 /// Waits, unless the client goes away.
-async fn wait(
-    with: &Forwarding<'_>,
-    client: &mut Client,
-    pause: Duration,
-) -> Result<(), FailureKind> {
-    let _ = with;
+async fn wait(client: &mut Client, pause: Duration) -> Result<(), FailureKind> {
     if pause.is_zero() {
         return Ok(());
     }
@@ -352,7 +346,9 @@ async fn choose(
     })?;
     let waiting = async {
         loop {
-            let released = queued.released().notified();
+            let mut released = std::pin::pin!(queued.released().notified());
+            // In line before looking: two requests that end meanwhile wake two that wait.
+            released.as_mut().enable();
             let now = core.now();
             let picked = upstream.pick(key, tried, now, &mut *core.rng());
             match picked {
@@ -362,11 +358,11 @@ async fn choose(
             }
         }
     };
-    let limit = upstream.shared.params.limits.pending_timeout;
+    let limit = with.left(upstream.shared.params.limits.pending_timeout);
     let waited = client.watching(tokio::time::timeout(limit, waiting)).await;
     waited.ok_or(FailureKind::Gone)?.unwrap_or_else(|_| {
         upstream.shared.counters.count(UpstreamEvent::QueueRefused);
-        Err(FailureKind::PendingTimeout)
+        Err(with.missed(FailureKind::PendingTimeout))
     })
 }
 
@@ -390,13 +386,14 @@ async fn attempt(
         }
     }
     let begun = Instant::now();
-    let opened = client.watching(open(with, server)).await.ok_or(FailureKind::Gone)?;
+    let opened = client.watching(open_in_time(with, server)).await.ok_or(FailureKind::Gone)?;
     record.connected(begun);
     match answer(with, client, opened?, upload).await {
         // The server took no notice of it (RFC 9113 section 8.7): nothing was sent, so to say.
         Err(FailureKind::Connect) if upload.can_restart() => {
             upload.restart(with.request.is_empty());
-            let opened = client.watching(open(with, server)).await.ok_or(FailureKind::Gone)?;
+            let opened = open_in_time(with, server);
+            let opened = client.watching(opened).await.ok_or(FailureKind::Gone)?;
             answer(with, client, opened?, upload).await
         }
         other => other,
@@ -410,9 +407,7 @@ async fn answer(
     mut opened: Opened,
     upload: &mut Upload,
 ) -> Result<Opened, FailureKind> {
-    let timeouts = &with.route.timeouts;
-    let per_try = with.upstream.shared.params.retry.per_try;
-    let response = per_try.map_or(timeouts.response, |per_try| per_try.min(timeouts.response));
+    let response = response_timeout(with);
     let limit = |span: Duration| {
         let expires = Instant::now() + span;
         with.total.map_or(expires, |total| total.min(expires))
@@ -453,7 +448,10 @@ async fn answer(
                 }
                 // Our own 100 is sent when the body is wanted.
                 if opened.head.status != 100 && client.takes_interim() {
-                    let fields = &opened.head.fields;
+                    let fields = &mut opened.head.fields;
+                    // Nominations of a server are its own fault: what cannot be removed is left.
+                    let _: Result<(), wire::HeadError> = wire::hop::strip_hop_by_hop(fields);
+                    fields.remove(Name::ContentLength);
                     let written = client.peer.write_interim(opened.head.status, fields);
                     written.map_err(|_| FailureKind::Gone)?;
                 }
@@ -469,69 +467,22 @@ async fn answer(
             None if uploading && !upload.waits_for_server() => {
                 return Err(FailureKind::BodyTimeout);
             }
-            None => return Err(FailureKind::ResponseTimeout),
-        }
-    }
-}
-
-/// An attempt of a request without a body, whose client is watched by the caller.
-async fn lone_attempt(with: &Forwarding<'_>, server: usize) -> Result<Opened, FailureKind> {
-    let answered = async {
-        let mut opened = match open_kept(with, server) {
-            Some(opened) => opened,
-            None => open(with, server).await?,
-        };
-        loop {
-            std::future::poll_fn(|cx| opened.poll_head(cx)).await?;
-            if !is_interim(opened.head.status) {
-                return Ok(opened);
+            None => {
+                // A dead connection looks like a slow server: others get a new one.
+                if let Some(slot) = &opened.slot {
+                    slot.retire();
+                }
+                return Err(FailureKind::ResponseTimeout);
             }
-            opened.head.clear();
         }
-    };
-    let limit = tokio::time::timeout(with.route.timeouts.response, answered);
-    limit.await.unwrap_or(Err(FailureKind::ResponseTimeout))
+    }
 }
 
-/// Asks a server, and after a while a second one too. The first answer counts; the other
-/// connection is given up.
-async fn race(
-    with: &Forwarding<'_>,
-    client: &mut Client,
-    (first, hedge): (usize, &Hedge),
-    key: Option<u64>,
-    tried: &mut Tried,
-) -> Result<(usize, Result<Opened, FailureKind>), FailureKind> {
-    let (upstream, core) = (with.upstream, with.core);
-    let mut one = std::pin::pin!(lone_attempt(with, first));
-    let alone = tokio::time::timeout(hedge.after, one.as_mut());
-    if let Ok(result) = client.watching(alone).await.ok_or(FailureKind::Gone)? {
-        return Ok((first, result));
-    }
-    let picked = upstream.pick(key, tried, core.now(), &mut *core.rng());
-    let second = match picked {
-        Pick::Server(second) if upstream.hedges.borrow_mut().try_withdraw(core.now()) => second,
-        _ => {
-            let result = client.watching(one).await.ok_or(FailureKind::Gone)?;
-            return Ok((first, result));
-        }
-    };
-    tried.add(second);
-    upstream.shared.counters.count(UpstreamEvent::Hedge);
-    let mut two = std::pin::pin!(lone_attempt(with, second));
-    let both = async {
-        tokio::select! {
-            result = one.as_mut() => match result {
-                Ok(opened) => (first, Ok(opened)),
-                Err(_) => (second, two.as_mut().await),
-            },
-            result = two.as_mut() => match result {
-                Ok(opened) => (second, Ok(opened)),
-                Err(_) => (first, one.as_mut().await),
-            },
-        }
-    };
-    client.watching(both).await.ok_or(FailureKind::Gone)
+/// How long an attempt may take until the head of its answer.
+pub(crate) fn response_timeout(with: &Forwarding<'_>) -> Duration {
+    let response = with.route.timeouts.response;
+    let per_try = with.upstream.shared.params.retry.per_try;
+    per_try.map_or(response, |per_try| per_try.min(response))
 }
 
 /// What waiting for an answer came to.
@@ -541,239 +492,8 @@ enum Event {
     Head,
 }
 
-fn is_interim(status: u16) -> bool {
+pub(crate) fn is_interim(status: u16) -> bool {
     (100..200).contains(&status) && status != 101
-}
-
-/// Sends the request on a connection that is open already.
-fn open_kept(with: &Forwarding<'_>, server: usize) -> Option<Opened> {
-    let local = with.upstream.servers.get(server)?;
-    if with.upstream.shared.params.protocol == UpstreamProtocol::Http2 {
-        return None;
-    }
-    let mut connection = local.pool.take()?;
-    start_http1(with, server, &mut connection);
-    Some(opened(with, server, Peer::Http1(connection), None, None))
-}
-
-fn opened(
-    with: &Forwarding<'_>,
-    server: usize,
-    peer: Peer,
-    response: Option<ResponseFuture>,
-    slot: Option<StreamSlot>,
-) -> Opened {
-    Opened {
-        peer,
-        response,
-        head: with.core.take_head(),
-        in_flight: InFlight::begin(&with.upstream.shared, server),
-        slot,
-        server,
-    }
-}
-
-/// Opens a connection, or a stream on one, and sends the request.
-async fn open(with: &Forwarding<'_>, server: usize) -> Result<Opened, FailureKind> {
-    let local = with.upstream.servers.get(server).ok_or(FailureKind::Internal)?;
-    let params = &with.upstream.shared.params;
-    // Counted while connecting too: a slow handshake is load.
-    let connecting = InFlight::begin(&with.upstream.shared, server);
-    let may_http2 = match params.protocol {
-        UpstreamProtocol::Http1 => false,
-        UpstreamProtocol::Http2 => true,
-        UpstreamProtocol::Auto => with.upstream.tls.is_some(),
-    };
-    if !may_http2 {
-        let tls = with.upstream.tls.as_ref();
-        let stream = connect(&local.shared, params, tls, with.announced).await?;
-        let mut connection = Box::new(Http1::new(stream, Rc::clone(&with.core.buffers)));
-        start_http1(with, server, &mut connection);
-        drop(connecting);
-        return Ok(opened(with, server, Peer::Http1(connection), None, None));
-    }
-    if let Some(slot) = local.pool.stream() {
-        match start_http2(with, server, slot).await {
-            // The connection is about to end.
-            Err(FailureKind::Connect) => {}
-            other => return other,
-        }
-    }
-    let one_at_a_time = local.pool.opening.lock().await;
-    if let Some(slot) = local.pool.stream() {
-        drop(one_at_a_time);
-        return start_http2(with, server, slot).await;
-    }
-    let tls = with.upstream.tls.as_ref();
-    let stream = connect(&local.shared, params, tls, with.announced).await?;
-    if params.protocol == UpstreamProtocol::Auto && !stream.negotiated_h2() {
-        drop(one_at_a_time);
-        let mut connection = Box::new(Http1::new(stream, Rc::clone(&with.core.buffers)));
-        start_http1(with, server, &mut connection);
-        return Ok(opened(with, server, Peer::Http1(connection), None, None));
-    }
-    let (send, connection) = h2::client::Builder::new()
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(HEAD_BYTES_MAX as u32)
-        // Until the server has told its limit.
-        .initial_max_send_streams(STREAMS_PER_CONNECTION)
-        .enable_push(false)
-        .handshake(stream)
-        .await
-        .map_err(|_| FailureKind::Connect)?;
-    let closed = Rc::new(Cell::new(false));
-    let ended = Rc::clone(&closed);
-    with.core.spawn(async move {
-        // What goes wrong on the connection, every stream on it learns as well.
-        let _ = connection.await;
-        ended.set(true);
-    });
-    let slot = local.pool.give_http2(send, closed);
-    drop(one_at_a_time);
-    start_http2(with, server, slot).await
-}
-
-/// Puts the head of the request into the connection's output.
-fn start_http1(with: &Forwarding<'_>, server: usize, connection: &mut Http1) {
-    let request = with.request;
-    let head = &request.head;
-    // What the framing of the client was does not matter any more.
-    let body = match head.body {
-        BodyLength::UntilClose => BodyLength::None,
-        other => other,
-    };
-    connection.start(body, |out| {
-        use wire::write::{write_field, write_fields};
-        out.extend_from_slice(head.method.as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(request.target.as_bytes());
-        out.extend_from_slice(b" HTTP/1.1\r\n");
-        write_field(out, b"Host", host_header(with, server).as_bytes());
-        write_fields(out, &head.fields);
-        if let Some(upgrade) = request.upgrade.as_deref() {
-            write_field(out, b"Connection", b"upgrade");
-            write_field(out, b"Upgrade", upgrade.as_bytes());
-        }
-        write_length(out, body);
-        out.extend_from_slice(b"\r\n");
-    });
-    connection.expect_body(BodyLength::None);
-}
-
-/// The field that says how long a body is.
-pub(crate) fn write_length(out: &mut Vec<u8>, body: BodyLength) {
-    match body {
-        BodyLength::Length(length) => {
-            out.extend_from_slice(b"Content-Length: ");
-            wire::write::write_number(out, length);
-            out.extend_from_slice(b"\r\n");
-        }
-        BodyLength::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-        BodyLength::None | BodyLength::UntilClose => {}
-    }
-}
-
-fn host_header<'a>(with: &'a Forwarding<'_>, server: usize) -> &'a str {
-    match &with.upstream.shared.params.host {
-        HostHeader::Client => &with.request.authority,
-        HostHeader::Fixed(host) => host,
-        HostHeader::Server => {
-            with.upstream.servers.get(server).map_or("", |server| &server.shared.host)
-        }
-    }
-}
-
-async fn start_http2(
-    with: &Forwarding<'_>,
-    server: usize,
-    slot: StreamSlot,
-) -> Result<Opened, FailureKind> {
-    let request = with.request;
-    let scheme = if with.upstream.tls.is_some() { "https" } else { "http" };
-    let authority = host_header(with, server);
-    let uri = http::Uri::builder()
-        .scheme(scheme)
-        .authority(authority)
-        .path_and_query(request.target.as_str())
-        .build()
-        .map_err(|_| FailureKind::BadRequest)?;
-    let mut head = http::Request::new(());
-    *head.method_mut() = request.head.method.parse().map_err(|_| FailureKind::BadRequest)?;
-    *head.uri_mut() = uri;
-    *head.version_mut() = http::Version::HTTP_2;
-    *head.headers_mut() = http2::header_map(&request.head.fields);
-    if request.wants_trailers {
-        head.headers_mut().insert(http::header::TE, http::HeaderValue::from_static("trailers"));
-    }
-    let empty = match request.head.body {
-        BodyLength::None | BodyLength::UntilClose | BodyLength::Length(0) => true,
-        BodyLength::Length(length) => {
-            head.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
-            false
-        }
-        BodyLength::Chunked => false,
-    };
-    let unusable = |_| {
-        slot.retire();
-        FailureKind::Connect
-    };
-    let mut sender = slot.sender().ready().await.map_err(unusable)?;
-    let sent = sender.send_request(head, empty).map_err(unusable)?;
-    let (response, send) = sent;
-    let peer = Peer::Http2(Box::new(Http2::opened((!empty).then_some(send))));
-    Ok(opened(with, server, peer, Some(response), Some(slot)))
-}
-
-impl Opened {
-    /// Reads the head of the answer.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), FailureKind>> {
-        let head = &mut self.head;
-        match &mut self.peer {
-            Peer::Http1(connection) => {
-                if connection.poll_flush(cx).is_ready() {
-                    // A write that failed shows in what can be read, which may be an answer.
-                }
-                let limits = wire::HeadLimits {
-                    line: HEAD_BYTES_MAX,
-                    count: HEAD_FIELDS_MAX,
-                    bytes: HEAD_BYTES_MAX,
-                };
-                let parsed = ready!(connection.poll_head(cx, HEAD_BYTES_MAX, |bytes| {
-                    let used = wire::parse_response(bytes, &limits, head)?;
-                    Ok(used.map(|used| (used, ())))
-                }));
-                Poll::Ready(parsed.map_err(|failure| match failure {
-                    HeadFailure::Ended => FailureKind::Reset,
-                    HeadFailure::Malformed(_) => FailureKind::BadResponse,
-                }))
-            }
-            Peer::Http2(stream) => {
-                let Some(response) = &mut self.response else {
-                    return Poll::Ready(Err(FailureKind::Internal));
-                };
-                let response = match ready!(Pin::new(response).poll(cx)) {
-                    Ok(response) => response,
-                    Err(error) if http2::is_unprocessed(&error) => {
-                        if let Some(slot) = &self.slot {
-                            slot.retire();
-                        }
-                        return Poll::Ready(Err(FailureKind::Connect));
-                    }
-                    Err(_) => return Poll::Ready(Err(FailureKind::Reset)),
-                };
-                let (parts, body) = response.into_parts();
-                head.clear();
-                head.status = parts.status.as_u16();
-                head.keep_alive = true;
-                http2::fields_of(&parts.headers, &mut head.fields);
-                stream.receive(body);
-                self.response = None;
-                Poll::Ready(Ok(()))
-            }
-            Peer::Nobody => Poll::Ready(Err(FailureKind::Internal)),
-        }
-    }
 }
 
 /// Makes an answer of an attempt that counts.
@@ -785,7 +505,7 @@ fn started(with: &Forwarding<'_>, opened: Opened, upload: Upload) -> Result<Star
         Peer::Http1(connection) => {
             let body = wire::response_body(method, &head).map_err(|_| FailureKind::BadResponse)?;
             // Not asked for, or too early: what is left of the body would go into the tunnel.
-            if head.status == 101 && (with.request.upgrade.is_none() || !upload.is_complete()) {
+            if head.status == 101 && !(upload.is_complete() && is_asked_for(with.request, &head)) {
                 return Err(FailureKind::BadResponse);
             }
             if head.status != 101 {
@@ -795,22 +515,32 @@ fn started(with: &Forwarding<'_>, opened: Opened, upload: Upload) -> Result<Star
         }
         Peer::Http2(stream) => match head.fields.get(Name::ContentLength) {
             _ if bodiless => BodyLength::None,
-            Some(length) => std::str::from_utf8(length)
-                .ok()
-                .and_then(|length| length.parse().ok())
-                .map_or(BodyLength::Chunked, BodyLength::Length),
+            Some(length) => {
+                wire::content_length(length).map_or(BodyLength::Chunked, BodyLength::Length)
+            }
             None if stream.is_empty() => BodyLength::Length(0),
             None => BodyLength::Chunked,
         },
         Peer::Nobody => BodyLength::None,
     };
     let keep_alive = head.keep_alive && body != BodyLength::UntilClose && head.status != 101;
-    // The length stays as a field only where there is no body to measure.
-    if !bodiless {
+    // The length stays as a field only where there is no body to measure, and could be one.
+    if !bodiless || head.status == 204 {
         head.fields.remove(Name::ContentLength);
+    } else if head.fields.all(Name::ContentLength).count() > 1
+        && let Some(length) = head.fields.get(Name::ContentLength).map(<[u8]>::to_vec)
+    {
+        head.fields.set(Name::ContentLength, &length);
     }
     let upstream = Rc::clone(with.upstream);
     Ok(Started { peer, head, body, upload, upstream, server, keep_alive, in_flight, _slot: slot })
+}
+
+/// Whether a server changes to a protocol that the client has named.
+fn is_asked_for(request: &Request, head: &ResponseHead) -> bool {
+    let asked = request.upgrade.as_deref().unwrap_or("").split(',').map(str::trim);
+    let chosen = wire::hop::upgrade_of(&head.fields).unwrap_or(b"");
+    asked.map(str::as_bytes).any(|name| !name.is_empty() && name.eq_ignore_ascii_case(chosen))
 }
 
 /// The address of a client for a PROXY header.

@@ -101,10 +101,7 @@ pub(crate) fn prepare(
     }
     if !origin.trusted {
         // Nobody but a trusted proxy may say where a request comes from.
-        fields.retain(|field| {
-            !matches!(field.known, Name::Forwarded | Name::XRealIp)
-                && !wire::hop::is_x_forwarded(field.name)
-        });
+        fields.retain(|field| !wire::hop::is_forwarding(field.name));
     }
     let peer = canonical(origin.peer.ip());
     if forwarding.x_forwarded {

@@ -39,7 +39,7 @@ pub struct GatewayParams {
     pub trusted_proxies: Vec<IpNet>,
     /// What is told to servers and clients about the way a request took.
     pub forwarding: Forwarding,
-    /// How long requests in flight may take once the gateway stops or a listener is removed.
+    /// How long requests in flight may take once the gateway stops.
     pub drain: Duration,
 }
 
@@ -675,7 +675,8 @@ pub enum Coding {
     Zstd,
 }
 
-/// A copy of some requests. Only requests without a body, or with one that was kept for retries.
+/// A copy of some requests, one per request of a client, whether a server or the cache answers it.
+/// Only requests without a body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mirror {
     /// Index of the upstream.

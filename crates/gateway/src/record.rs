@@ -59,6 +59,11 @@ impl Record {
         self.first_byte = Some(now);
     }
 
+    /// When the head of the last answer came.
+    pub(crate) fn first_byte(&self) -> Option<Duration> {
+        self.first_byte
+    }
+
     /// Counts the request and writes its line.
     pub(crate) fn close(&self, core: &Core, origin: &Origin, request: &Request, client: &Client) {
         let now = Instant::now();
@@ -66,6 +71,7 @@ impl Record {
         let status = client.sent.unwrap_or_else(|| self.failure.map_or(0, FailureKind::status));
         core.metrics.request(&Over {
             route: self.route.as_ref().map(|route| &*route.counters),
+            method: &request.head.method,
             status,
             bytes_out: client.body_bytes,
             bytes_in: self.request_bytes,

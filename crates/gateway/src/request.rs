@@ -110,42 +110,59 @@ impl Request {
         self.start_us = core.unix_us_at(self.start);
     }
 
-    /// Makes sense of the target: host, normalised path, query.
-    pub(crate) fn understand(&mut self, origin: &Origin) -> Result<(), HeadError> {
+    /// Forgets what was made of the request before on the same connection.
+    pub(crate) fn forget(&mut self, origin: &Origin) {
         self.client = canonical(origin.peer.ip());
         self.scheme = origin.scheme();
         self.user = None;
         self.upgrade = None;
         self.wants_trailers = false;
-        self.id.clear();
+        self.query_at = None;
+        for text in
+            [&mut self.id, &mut self.authority, &mut self.host, &mut self.path, &mut self.target]
+        {
+            text.clear();
+        }
+    }
+
+    /// Makes sense of the target: host, normalised path, query.
+    pub(crate) fn understand(&mut self, origin: &Origin) -> Result<(), HeadError> {
+        self.forget(origin);
         let target = wire::target::split_target(&self.head.target)?;
-        self.authority.clear();
         match (target.authority, self.head.fields.get(Name::Host)) {
             (Some(authority), _) => self.authority.push_str(authority),
             (None, Some(host)) => self.authority.push_str(&String::from_utf8_lossy(host)),
             (None, None) => {}
         }
-        self.host.clear();
         if !self.authority.is_empty() {
             let (host, _) = wire::target::host_of(&self.authority)?;
             self.host.push_str(host.trim_end_matches('.'));
             self.host.make_ascii_lowercase();
         }
-        self.path.clear();
-        self.target.clear();
         if target.asterisk {
             self.path.push('*');
         } else {
             wire::target::normalise_path(target.path, &mut self.path)?;
         }
         self.target.push_str(&self.path);
-        self.query_at = None;
         if let Some(query) = target.query {
             self.target.push('?');
             self.query_at = Some(self.target.len());
             self.target.push_str(query);
         }
         Ok(())
+    }
+
+    /// Puts another query behind the path that is forwarded.
+    pub(crate) fn set_query(&mut self, query: Option<&str>) {
+        if let Some(at) = self.query_at.take() {
+            self.target.truncate(at - 1);
+        }
+        if let Some(query) = query {
+            self.target.push('?');
+            self.query_at = Some(self.target.len());
+            self.target.push_str(query);
+        }
     }
 
     /// The query without `?`.
@@ -164,11 +181,7 @@ impl Request {
         self.target.clear();
         self.target.push_str(path);
         self.query_at = None;
-        if let Some(query) = query {
-            self.target.push('?');
-            self.query_at = Some(self.target.len());
-            self.target.push_str(&query);
-        }
+        self.set_query(query.as_deref());
     }
 
     /// What a balancer hashes.

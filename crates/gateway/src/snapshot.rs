@@ -34,21 +34,13 @@ pub(crate) enum Backend {
 pub(crate) struct RouteState {
     pub(crate) params: Route,
     pub(crate) limits: Vec<Arc<Limiter>>,
-    in_flight: AtomicUsize,
+    /// Requests under way, whatever snapshot they follow.
+    pub(crate) in_flight: Arc<AtomicUsize>,
     pub(crate) cache: Option<RouteCache>,
     pub(crate) counters: Arc<RouteCounters>,
 }
 
 impl RouteState {
-    pub(crate) fn new(
-        params: Route,
-        limits: Vec<Arc<Limiter>>,
-        cache: Option<RouteCache>,
-        counters: Arc<RouteCounters>,
-    ) -> RouteState {
-        RouteState { params, limits, in_flight: AtomicUsize::new(0), cache, counters }
-    }
-
     /// Takes a place among the requests under way; `None` when there are too many.
     pub(crate) fn enter(&self) -> Option<Place<'_>> {
         let place = Place { route: self };

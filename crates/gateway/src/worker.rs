@@ -30,8 +30,8 @@ const CHORES: Duration = Duration::from_millis(200);
 pub(crate) struct Listen {
     pub(crate) params: Listener,
     pub(crate) tls: Option<Arc<ServerConfig>>,
-    /// A new socket; `None`: the worker has one at this address.
-    pub(crate) socket: Option<std::net::TcpListener>,
+    /// New sockets; none: the worker has one at this address.
+    pub(crate) sockets: Vec<std::net::TcpListener>,
 }
 
 /// What a worker is told.
@@ -180,26 +180,25 @@ impl Listening {
                 tls: listen.tls,
             });
             let known = before.iter().position(|(known, _)| *known == address);
-            let slot = match (known, listen.socket) {
-                (Some(known), _) => {
+            let slot = match known {
+                Some(known) => {
                     let (_, slot) = before.swap_remove(known);
                     slot.set(state);
                     slot
                 }
-                (None, Some(socket)) => match tokio::net::TcpListener::from_std(socket) {
+                None => Rc::new(Slot::new(state)),
+            };
+            for socket in listen.sockets {
+                match tokio::net::TcpListener::from_std(socket) {
                     Ok(socket) => {
-                        let slot = Rc::new(Slot::new(state));
                         let run = listener::run(Rc::clone(&self.core), Rc::clone(&slot), socket);
                         self.core.spawn(run);
-                        slot
                     }
                     Err(error) => {
                         tracing::error!(%address, %error, "cannot use a listening socket");
-                        continue;
                     }
-                },
-                (None, None) => continue,
-            };
+                }
+            }
             self.slots.borrow_mut().push((address, slot));
         }
         for (_, slot) in before {

@@ -1,5 +1,6 @@
 //! tidegate: generates, routes, splits, measures and sizes web traffic.
 
+mod admin;
 mod cmd;
 mod demo;
 mod exit;

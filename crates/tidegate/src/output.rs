@@ -246,6 +246,11 @@ pub(crate) fn style_of_stdout() -> Style {
     style(std::io::stdout().is_terminal())
 }
 
+/// The same for stderr.
+pub(crate) fn style_of_stderr() -> Style {
+    style(std::io::stderr().is_terminal())
+}
+
 fn style(is_terminal: bool) -> Style {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     Style { color: is_terminal && !no_color }

@@ -6,12 +6,13 @@ use crate::syntax::trim_ows;
 
 /// The value of the first cookie of this name (which is case-sensitive), quotes included.
 pub fn cookie<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
-    fields.all(Name::Cookie).find_map(|value| {
-        value
-            .split(|byte| *byte == b';')
-            .map(trim_ows)
-            .find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-    })
+    cookies(fields, name).next()
+}
+
+/// The values of all cookies of this name, in their order. Servers differ in which they take.
+pub fn cookies<'a>(fields: &'a Fields, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let pairs = fields.all(Name::Cookie).flat_map(|value| value.split(|byte| *byte == b';'));
+    pairs.map(trim_ows).filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod tests {
             .into_iter()
             .collect();
         assert_eq!(cookie(&fields, "a"), Some(&b"1"[..]));
+        assert_eq!(cookies(&fields, "a").collect::<Vec<_>>(), [b"1", b"3"]);
         assert_eq!(cookie(&fields, "c"), Some(&b"\"x=y\""[..]));
         assert_eq!(cookie(&fields, "d"), Some(&b"4"[..]));
         for name in ["A", "b", "e", "x", ""] {

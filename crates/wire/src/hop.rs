@@ -66,10 +66,23 @@ fn is_hop_by_hop(name: Name) -> bool {
     )
 }
 
-/// Whether the name begins with `X-Forwarded-`.
+/// Whether a field says where a request comes from: `Forwarded`, `X-Real-IP` and `X-Forwarded-*`.
+/// A `_` counts as a `-`, since servers that turn names into variables (RFC 3875 section 4.1.18)
+/// do not tell them apart.
+pub fn is_forwarding(name: &[u8]) -> bool {
+    is_x_forwarded(name) || same_variable(name, b"x-real-ip") || same_variable(name, b"forwarded")
+}
+
+/// Whether the name begins with `X-Forwarded-`, or is taken for one that does.
 pub fn is_x_forwarded(name: &[u8]) -> bool {
     let prefix = b"x-forwarded-";
-    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    name.get(..prefix.len()).is_some_and(|start| same_variable(start, prefix))
+}
+
+/// Whether a name is another one (in lower case) to servers that take `_` for `-`.
+fn same_variable(name: &[u8], other: &[u8]) -> bool {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == other.len() && name.iter().map(plain).eq(other.iter().copied())
 }
 
 /// Whether the peer takes trailer fields (RFC 9110 section 10.1.4).
@@ -78,7 +91,9 @@ pub fn accepts_trailers(fields: &Fields) -> bool {
 }
 
 /// The protocol that the peer wants to change to: the value of `Upgrade`, if it is there once and
-/// `Connection` nominates it (RFC 9110 section 7.8).
+/// `Connection` nominates it (RFC 9110 section 7.8). None when other versions of HTTP, or TLS, are
+/// among its choices: requests in such a tunnel would go past every rule, and a recipient may
+/// always leave an `Upgrade` aside.
 pub fn upgrade_of(fields: &Fields) -> Option<&[u8]> {
     let mut values = fields.all(Name::Upgrade);
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -86,7 +101,11 @@ pub fn upgrade_of(fields: &Fields) -> Option<&[u8]> {
     };
     let nominated =
         fields.members(Name::Connection).any(|option| option.eq_ignore_ascii_case(b"upgrade"));
-    (nominated && !value.is_empty()).then_some(value)
+    let hides_requests = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|choice| {
+        let name = choice.split(|byte| *byte == b'/').next().unwrap_or_default();
+        [&b"http"[..], b"h2", b"h2c", b"tls"].iter().any(|known| known.eq_ignore_ascii_case(name))
+    });
+    (nominated && !value.is_empty() && !hides_requests).then_some(value)
 }
 
 #[cfg(test)]
@@ -153,6 +172,23 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_say_where_a_request_comes_from_are_known() {
+        for name in [
+            "Forwarded",
+            "X-Forwarded-For",
+            "x_forwarded_host",
+            "X-Forwarded_Proto",
+            "X_Real-IP",
+            "X-Forwarded-",
+        ] {
+            assert!(is_forwarding(name.as_bytes()), "{name}");
+        }
+        for name in ["", "X-Forwarded", "Forwarded-For", "X-Real-IPs", "XForwardedFor"] {
+            assert!(!is_forwarding(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
     fn an_upgrade_must_be_nominated_and_single() {
         let upgrade = |fields: &[(&'static str, &'static str)]| {
             let fields: Fields = fields.iter().copied().collect();
@@ -164,5 +200,9 @@ mod tests {
         assert_eq!(upgrade(&[("Connection", "upgrade")]), None);
         let twice = [("Upgrade", "a"), ("Upgrade", "b"), ("Connection", "upgrade")];
         assert_eq!(upgrade(&twice), None);
+        for http in ["h2c", "H2C", "h2", "HTTP/2.0", "websocket, h2c", "TLS/1.0"] {
+            assert_eq!(upgrade(&[("Upgrade", http), ("Connection", "upgrade")]), None, "{http}");
+        }
+        assert!(upgrade(&[("Upgrade", "h2cx"), ("Connection", "upgrade")]).is_some());
     }
 }

@@ -40,6 +40,7 @@ pub(crate) async fn serve(
         deadline,
         body_timeout: Duration::ZERO,
         send_timeout: Duration::ZERO,
+        total: None,
         version: Version::Http11,
         close: false,
         sent: None,
@@ -56,7 +57,10 @@ pub(crate) async fn serve(
         let understood = match got {
             Ok(false) => return,
             Ok(true) => request.understand(&origin).map_err(failure_of),
-            Err(kind) => Err(kind),
+            Err(kind) => {
+                request.forget(&origin);
+                Err(kind)
+            }
         };
         request.begin(core, false);
         client.version = request.head.version;
@@ -146,6 +150,7 @@ impl Client {
     fn begin(&mut self, limits: &ClientLimits) {
         self.body_timeout = limits.body_timeout;
         self.send_timeout = limits.send_timeout;
+        self.total = None;
         self.sent = None;
         self.body_bytes = 0;
     }

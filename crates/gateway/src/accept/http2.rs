@@ -1,10 +1,13 @@
 //! The streams of an HTTP/2 connection, all at once.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
@@ -28,11 +31,61 @@ use crate::request::{Origin, Request, failure_of};
 /// Receive windows: what a client may send ahead of a slow server.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
-/// Bytes that wait to be sent, per stream.
-const SEND_BUFFER: usize = 256 << 10;
+/// Bytes that wait to be sent, per stream: with all streams at once, what a client that reads
+/// nothing costs.
+const SEND_BUFFER: usize = 64 << 10;
 /// Streams of a connection that may be refused or reset because of the client's own errors. A
 /// client that opens many before it has learned the limit makes none.
 const ERROR_RESETS_MAX: usize = 1_024;
+/// Time over which the resets of a connection's streams are counted that were being answered
+/// already. There may be as many as in two times all streams at once, which is what a browser does
+/// whose user leaves one page after the other.
+const RESETS_WINDOW: Duration = Duration::from_secs(10);
+const RESETS_PER_STREAM: u32 = 2;
+
+/// What a connection knows about its streams.
+#[derive(Default)]
+struct Streams {
+    open: Cell<u32>,
+    resets: Cell<u32>,
+    /// When the resets began to be counted.
+    since: Cell<Option<Instant>>,
+}
+
+impl Streams {
+    /// Counts one more stream until what is given back is dropped.
+    fn open(self: &Rc<Streams>) -> OpenStream {
+        self.open.set(self.open.get() + 1);
+        OpenStream(Rc::clone(self))
+    }
+
+    fn count_reset(&self) {
+        let now = Instant::now();
+        let in_window = |since| now.saturating_duration_since(since) < RESETS_WINDOW;
+        if !self.since.get().is_some_and(in_window) {
+            self.since.set(Some(now));
+            self.resets.set(0);
+        }
+        self.resets.set(self.resets.get().saturating_add(1));
+    }
+
+    /// Whether the client has resets made, or has left streams behind that still cost something,
+    /// beyond measure (rapid reset, CVE-2023-44487, at whatever pace).
+    fn is_abused(&self, limits: &ClientLimits) -> bool {
+        let some = u32::try_from(limits.resets).unwrap_or(u32::MAX);
+        let max = limits.streams.saturating_mul(RESETS_PER_STREAM).saturating_add(some);
+        self.resets.get() > max || self.open.get() > max
+    }
+}
+
+/// A stream that is being answered.
+struct OpenStream(Rc<Streams>);
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get().saturating_sub(1));
+    }
+}
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(
@@ -42,8 +95,9 @@ pub(crate) async fn serve(
     origin: Origin,
     mut deadline: Deadline,
 ) {
-    let view = core.view();
-    let limits = &view.params.limits;
+    // Not the view: a connection may last long, and would keep what a view holds.
+    let params = Arc::clone(&core.view().params);
+    let limits = &params.limits;
     let origin = Rc::new(origin);
     deadline.set(Instant::now() + limits.header_timeout);
     let handshake = h2::server::Builder::new()
@@ -59,25 +113,32 @@ pub(crate) async fn serve(
         core.metrics.connection_refused("http2-handshake");
         return;
     };
-    let streams = Rc::new(());
+    let streams = Rc::new(Streams::default());
     let mut ending = std::pin::pin!(core.ending.notified());
     let mut served = 0;
     let mut closing = false;
     loop {
         // An idle connection is closed like any other. When its last stream ends is not seen
         // here, so one that was busy is given the same time once more.
-        let busy = Rc::strong_count(&streams) > 1;
+        let busy = streams.open.get() > 0;
         deadline.set(Instant::now() + limits.keep_alive);
         match next(&mut connection, &mut deadline, ending.as_mut(), closing).await {
+            Event::Stream(..) if streams.is_abused(limits) => {
+                core.metrics.connection_refused("http2-resets");
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                closing = true;
+            }
             Event::Stream(request, respond) => {
                 served += 1;
                 core.metrics.http2_stream();
                 let task_core = Rc::clone(core);
                 let origin = Rc::clone(&origin);
-                let held = Rc::clone(&streams);
+                let stream = streams.open();
                 core.spawn_counted(async move {
-                    let _held = held;
-                    one(&task_core, &origin, *request, respond).await;
+                    if one(&task_core, &origin, *request, respond).await == Ended::ByReset {
+                        task_core.metrics.http2_reset();
+                        stream.0.count_reset();
+                    }
                 });
                 if served == limits.requests {
                     connection.graceful_shutdown();
@@ -89,7 +150,7 @@ pub(crate) async fn serve(
                 connection.graceful_shutdown();
                 closing = true;
             }
-            Event::Idle if busy || Rc::strong_count(&streams) > 1 => {}
+            Event::Idle if busy || streams.open.get() > 0 => {}
             // The client was told and does not answer.
             Event::Idle if closing => return,
             Event::Idle => {
@@ -136,13 +197,21 @@ async fn next(
     event.await.unwrap_or(Event::Idle)
 }
 
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Answered,
+    /// The client gave it up.
+    ByReset,
+}
+
 /// One stream.
 async fn one(
     core: &Rc<Core>,
     origin: &Origin,
     head: http::Request<RecvStream>,
     respond: SendResponse<Bytes>,
-) {
+) -> Ended {
     let view = core.view();
     let limits = &view.params.limits;
     let (parts, body) = head.into_parts();
@@ -154,6 +223,7 @@ async fn one(
         deadline: Deadline::new(),
         body_timeout: limits.body_timeout,
         send_timeout: limits.send_timeout,
+        total: None,
         version: Version::Http11,
         close: false,
         sent: None,
@@ -165,7 +235,11 @@ async fn one(
         }
         Err(kind) => refuse(core, &mut client, origin, &mut request, kind).await,
     }
+    let mut ended = Ended::Answered;
     if let Peer::Http2(stream) = &mut client.peer {
+        if stream.was_reset() {
+            ended = Ended::ByReset;
+        }
         if client.close && !stream.has_sent_all() {
             stream.reset(Reason::INTERNAL_ERROR);
         } else if !stream.has_read_all() {
@@ -173,6 +247,7 @@ async fn one(
             stream.reset(Reason::NO_ERROR);
         }
     }
+    ended
 }
 
 /// Turns the head of a stream into a request, by the same rules as HTTP/1.1 has.
@@ -188,6 +263,11 @@ fn understand(
     head.version = Version::Http11;
     head.keep_alive = true;
     fields_of(&parts.headers, &mut head.fields);
+    // Clients may send each cookie as a field of its own (RFC 9113 section 8.2.3).
+    if head.fields.all(Name::Cookie).nth(1).is_some() {
+        let cookies = head.fields.all(Name::Cookie).collect::<Vec<_>>().join(&b"; "[..]);
+        head.fields.set(Name::Cookie, &cookies);
+    }
     let uri = &parts.uri;
     let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     head.target.push_str(target);
@@ -229,11 +309,20 @@ fn understand(
     }
     drop(lengths);
     head.body = match length {
-        _ if empty => BodyLength::None,
+        // Announced, or where one is expected (RFC 9110 section 8.6): some servers insist.
+        Some(_) if empty => BodyLength::Length(0),
+        None if empty && matches!(head.method.as_str(), "POST" | "PUT" | "PATCH") => {
+            BodyLength::Length(0)
+        }
+        None if empty => BodyLength::None,
         Some(length) => BodyLength::Length(length),
         None => BodyLength::Chunked,
     };
-    head.expect_continue = head.fields.has(Name::Expect);
+    head.expect_continue = match head.fields.get(Name::Expect) {
+        None => false,
+        Some(value) if value.eq_ignore_ascii_case(b"100-continue") => true,
+        Some(_) => return Err(FailureKind::Expectation),
+    };
     request.understand(origin).map_err(failure_of)
 }
 

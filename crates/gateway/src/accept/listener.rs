@@ -1,6 +1,6 @@
 //! One listening socket of one core.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -36,13 +36,14 @@ pub(crate) struct ListenerState {
 /// A listening socket, whose rules may change.
 pub(crate) struct Slot {
     state: RefCell<Rc<ListenerState>>,
-    /// Told when no more connections are to be accepted.
+    /// Whether no more connections are to be accepted, and who is told when that comes.
+    closed: Cell<bool>,
     closing: Notify,
 }
 
 impl Slot {
     pub(crate) fn new(state: Rc<ListenerState>) -> Slot {
-        Slot { state: RefCell::new(state), closing: Notify::new() }
+        Slot { state: RefCell::new(state), closed: Cell::new(false), closing: Notify::new() }
     }
 
     /// New connections follow other rules from now on.
@@ -52,7 +53,8 @@ impl Slot {
 
     /// Accepts no more connections.
     pub(crate) fn close(&self) {
-        self.closing.notify_one();
+        self.closed.set(true);
+        self.closing.notify_waiters();
     }
 }
 
@@ -75,7 +77,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// Accepts connections until it is told to stop.
 pub(crate) async fn run(core: Rc<Core>, slot: Rc<Slot>, socket: TcpListener) {
     let mut closing = std::pin::pin!(slot.closing.notified());
-    loop {
+    while !slot.closed.get() {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
             () = &mut closing => return,
@@ -117,15 +119,28 @@ fn admit(core: &Rc<Core>, listener: &Rc<ListenerState>, stream: TcpStream, peer:
     };
     // Fails only on a socket that is already broken, which the first read will tell.
     let _ = stream.set_nodelay(true);
-    core.metrics.connection_opened();
-    let task_core = Rc::clone(core);
+    let open = Open::new(core);
     let listener = Rc::clone(listener);
     core.spawn_counted(async move {
-        let core = task_core;
         let _admitted = admitted;
-        serve(&core, &listener, stream, peer).await;
-        core.metrics.connection_closed();
+        serve(&open.0, &listener, stream, peer).await;
     });
+}
+
+/// A connection that is counted as open, also when what serves it panics.
+struct Open(Rc<Core>);
+
+impl Open {
+    fn new(core: &Rc<Core>) -> Open {
+        core.metrics.connection_opened();
+        Open(Rc::clone(core))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.connection_closed();
+    }
 }
 
 async fn serve(core: &Rc<Core>, listener: &ListenerState, stream: TcpStream, peer: SocketAddr) {

@@ -68,5 +68,5 @@ impl Entry {
 
 /// Whether an answer with this status can have a body (RFC 9110 section 6.4.1).
 pub(super) fn may_have_body(status: u16) -> bool {
-    !matches!(status, 100..=199 | 204 | 205 | 304)
+    !matches!(status, 100..=199 | 204 | 304)
 }

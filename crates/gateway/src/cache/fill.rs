@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use policy::cache::{Meta, Variant};
-use traffic::{Fields, Name};
+use traffic::Fields;
 
 use super::collapse::Flight;
 use super::entry::Entry;
@@ -24,6 +24,8 @@ pub struct Fill {
     body: Vec<u8>,
     reserved: u64,
     max: u64,
+    /// How long the body is, when that is known.
+    length: Option<u64>,
     flight: Option<Flight>,
 }
 
@@ -45,6 +47,7 @@ impl Fill {
         store: &Arc<Store>,
         draft: Draft,
         max: u64,
+        length: Option<u64>,
         flight: Option<Flight>,
     ) -> Option<Fill> {
         let mut fill = Fill {
@@ -53,9 +56,10 @@ impl Fill {
             body: Vec::new(),
             reserved: 0,
             max,
+            length,
             flight,
         };
-        match fill.announced() {
+        match length {
             Some(length) if length > max => fill.give_up(),
             Some(length) if fill.reserve(length) => {
                 fill.body.reserve_exact(usize::try_from(length).unwrap_or(0));
@@ -66,15 +70,14 @@ impl Fill {
         fill.draft.is_some().then_some(fill)
     }
 
-    /// The length that the answer announces.
-    fn announced(&self) -> Option<u64> {
-        let length = self.draft.as_ref()?.fields.get(Name::ContentLength)?;
-        std::str::from_utf8(length).ok()?.parse().ok()
-    }
-
     /// Whether the answer is still being kept.
     pub fn is_on(&self) -> bool {
         self.draft.is_some()
+    }
+
+    /// Whether all has come that was announced.
+    pub fn is_complete(&self) -> bool {
+        self.length == Some(self.body.len() as u64)
     }
 
     /// Takes the next bytes of the body. Gives up beyond the largest body that is kept.
@@ -116,9 +119,8 @@ impl Fill {
     /// The body is complete: keeps the answer and tells those who wait. `None` when it has been
     /// given up, has another length than announced, or has been purged meanwhile.
     pub fn finish(mut self) -> Option<Arc<Entry>> {
-        let announced = self.announced();
         let draft = self.draft.take()?;
-        if announced.is_some_and(|length| length != self.body.len() as u64) {
+        if self.length.is_some_and(|length| length != self.body.len() as u64) {
             return None;
         }
         let body = Bytes::from(std::mem::take(&mut self.body).into_boxed_slice());

@@ -23,6 +23,8 @@ pub struct CacheRequest<'a> {
     pub query: Option<&'a str>,
     /// The fields, as the client sent them.
     pub fields: &'a Fields,
+    /// Whether it has a body.
+    pub body: bool,
 }
 
 impl CacheRequest<'_> {
@@ -69,13 +71,18 @@ impl Key {
             bytes.push(b'.');
         }
         for name in &rules.cookies {
-            if let Some(value) = wire::cookie::cookie(request.fields, name) {
+            for value in wire::cookie::cookies(request.fields, name) {
                 bytes.push(b'c');
                 part(&mut bytes, value);
             }
             bytes.push(b'.');
         }
         Key { bytes, url_end }
+    }
+
+    /// Whether nothing but the URL counts.
+    pub(super) fn is_url(&self) -> bool {
+        self.url_end == self.bytes.len()
     }
 
     /// The part that stands for the URL, whatever headers and cookies count besides.
@@ -111,7 +118,7 @@ fn part(bytes: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// The parameters of a query that count, in their order; `None` when there are none.
-fn counted(query: &str, rule: &QueryKey) -> Option<String> {
+pub(super) fn counted(query: &str, rule: &QueryKey) -> Option<String> {
     // Some servers part parameters at `;` too: then one that counts could hide in another.
     if matches!(rule, QueryKey::All) || (query.contains(';') && *rule != QueryKey::None) {
         return Some(query.to_owned());
@@ -155,6 +162,7 @@ mod tests {
             path,
             query,
             fields,
+            body: false,
         };
         Key::of(&request, rules).bytes
     }
@@ -194,6 +202,9 @@ mod tests {
             &[("X-A", "1,2")],
             &[("Cookie", "c=1")],
             &[("Cookie", "c=")],
+            // Servers differ in which of them they take.
+            &[("Cookie", "c=1; c=2")],
+            &[("Cookie", "c=1"), ("Cookie", "c=3")],
         ] {
             let fields: Fields = lines.iter().copied().collect();
             let clash = seen.insert(key("/", None, &fields, &rules), lines);

@@ -3,7 +3,9 @@
 //! A clock counts purges. Every kept answer remembers what the clock said when its fetch began;
 //! it is covered by every purge that came later. So nothing has to be searched for, and an answer
 //! whose fetch began before a purge is not used after it, whenever it is stored.
-//! URLs and tags are remembered by hash in tables: two that share a place are purged together.
+//! URLs and tags are remembered by hash in tables: two that share a place are purged together. Kept
+//! answers whose key is their URL are taken out one by one instead, so that many purged URLs (every
+//! POST is one) cost no others; only what is being fetched for such a key looks at a table.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{PoisonError, RwLock};
@@ -41,6 +43,9 @@ pub(super) struct Subject {
     pub(super) path_at: usize,
     pub(super) url_hash: u64,
     pub(super) tag_hashes: Box<[u64]>,
+    /// Whether nothing but the URL is in its key: then a hard purge of the URL takes it out of the
+    /// store, and need not be remembered for it.
+    pub(super) is_exact: bool,
     /// The clock when the body was asked for.
     pub(super) born: u64,
     /// The clock when it was last asked for or confirmed.
@@ -83,6 +88,8 @@ pub(super) struct Purges {
     clock: AtomicU64,
     all: Last,
     urls: Box<[Last]>,
+    /// Hard purges of URLs, for what is being fetched.
+    fetches: Box<[AtomicU64]>,
     tags: Box<[Last]>,
     prefixes: RwLock<Vec<Prefix>>,
     last_prefix: AtomicU64,
@@ -95,6 +102,7 @@ impl Purges {
             clock: AtomicU64::new(0),
             all: Last::default(),
             urls: places(URL_PLACES),
+            fetches: std::iter::repeat_with(AtomicU64::default).take(URL_PLACES).collect(),
             tags: places(TAG_PLACES),
             prefixes: RwLock::new(Vec::new()),
             last_prefix: AtomicU64::new(0),
@@ -118,6 +126,9 @@ impl Purges {
     pub(super) fn url(&self, hash: u64, purge: Purge) -> u64 {
         let at = self.tick();
         place(&self.urls, hash).note(purge, at);
+        if purge == Purge::Hard {
+            place(&self.fetches, hash).fetch_max(at, SeqCst);
+        }
         at
     }
 
@@ -139,15 +150,22 @@ impl Purges {
         self.last_prefix.store(at, SeqCst);
     }
 
+    /// Whether what was fetched, or confirmed, may be kept: nothing has purged it since.
+    pub(super) fn may_keep(&self, subject: &Subject) -> bool {
+        let url = place(&self.fetches, subject.url_hash).load(SeqCst);
+        url <= subject.confirmed && self.standing(subject) != Standing::Gone
+    }
+
     pub(super) fn standing(&self, subject: &Subject) -> Standing {
         if self.clock() <= subject.born {
             return Standing::Valid;
         }
-        let tables = [&self.all, place(&self.urls, subject.url_hash)];
-        let tags = subject.tag_hashes.iter().map(|hash| place(&self.tags, *hash));
+        let url = place(&self.urls, subject.url_hash).standing(subject);
+        let url = if subject.is_exact && url == Standing::Gone { Standing::Valid } else { url };
+        let tags = subject.tag_hashes.iter().map(|hash| place(&self.tags, *hash).standing(subject));
         let mut standing = Standing::Valid;
-        for last in tables.into_iter().chain(tags) {
-            match last.standing(subject) {
+        for other in [self.all.standing(subject), url].into_iter().chain(tags) {
+            match other {
                 Standing::Gone => return Standing::Gone,
                 Standing::Stale => standing = Standing::Stale,
                 Standing::Valid => {}
@@ -180,7 +198,7 @@ impl Purges {
     }
 }
 
-fn place(table: &[Last], hash: u64) -> &Last {
+fn place<T>(table: &[T], hash: u64) -> &T {
     // The tables' lengths are powers of two, and not zero.
     &table[hash as usize & (table.len() - 1)]
 }
@@ -195,6 +213,7 @@ mod tests {
             path_at: 16,
             url_hash: 1,
             tag_hashes: [2, 3].into(),
+            is_exact: false,
             born: purges.clock(),
             confirmed: purges.clock(),
         }

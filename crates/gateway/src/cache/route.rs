@@ -14,10 +14,10 @@ use traffic::{Fields, Name};
 use super::collapse::{Flight, Turn};
 use super::entry::{Entry, may_have_body};
 use super::fill::{Draft, Fill};
-use super::key::{CacheRequest, Key, url_bytes};
+use super::key::{CacheRequest, Key, counted, url_bytes};
 use super::purge::{Purge, Standing, Subject};
 use super::store::Store;
-use crate::params::{Cache, CacheKey};
+use crate::params::{Cache, CacheKey, QueryKey};
 
 /// Most tags of one answer; with more it is not kept, since a purge could miss it.
 pub const TAGS_MAX: usize = 256;
@@ -94,6 +94,10 @@ pub struct Answered<'a> {
     pub requested: i64,
     /// When the head came, unix seconds.
     pub received: i64,
+    /// How long the body is, when that is known.
+    pub length: Option<u64>,
+    /// Whether it depends on what servers are told about the client, which no key holds.
+    pub personal: bool,
 }
 
 /// What to do with the head of an answer.
@@ -166,10 +170,8 @@ impl RouteCache {
             RequestDirectives::default()
         };
         // Conditions for the origin alone, bodies (which are in no key) and other protocols.
-        let body = fields.get(Name::ContentLength).is_some_and(|length| length != b"0")
-            || fields.has(Name::TransferEncoding);
         let for_origin = fields.has(Name::IfMatch) || fields.has(Name::IfUnmodifiedSince);
-        if body || for_origin || wish.no_store || fields.has(Name::Upgrade) {
+        if request.body || for_origin || wish.no_store || fields.has(Name::Upgrade) {
             visit.keeps = false;
             visit.found = match wish.only_if_cached {
                 true => Found::OnlyIfCached,
@@ -222,6 +224,11 @@ impl RouteCache {
         visit
     }
 
+    /// The part of a query that counts, where not all of it does.
+    pub fn counted_query(&self, query: &str) -> Option<Option<String>> {
+        (self.key.query != QueryKey::All).then(|| counted(query, &self.key.query))
+    }
+
     /// Joins or begins the fetch of what is missing. To be called once per request: whoever has
     /// waited goes on by itself.
     pub fn join(&self, visit: &Visit, now: i64) -> Turn {
@@ -247,12 +254,13 @@ impl RouteCache {
         answer: &Answered<'_>,
         flight: Option<Flight>,
     ) -> Verdict {
-        let Answered { status, fields, requested, received: now } = *answer;
+        let Answered { status, fields, requested, received: now, length, personal } = *answer;
         let located_here = fields
             .get(Name::ContentLocation)
             .and_then(|location| request.resolve(location))
             .is_some_and(|location| location == request.target());
-        let response = Response { visit, request, status, fields, requested, now, located_here };
+        let response =
+            Response { visit, request, status, fields, requested, now, located_here, personal };
         if status == 304 && visit.made_condition() {
             return self.confirmed(&response, flight);
         }
@@ -277,7 +285,7 @@ impl RouteCache {
             return Verdict::Pass(Some(NotKept::Method));
         }
         match self.draft(&response, born) {
-            Ok(draft) => match Fill::begin(&self.store, draft, self.max_object, flight) {
+            Ok(draft) => match Fill::begin(&self.store, draft, self.max_object, length, flight) {
                 Some(fill) => Verdict::Keep(fill),
                 None => Verdict::Pass(None),
             },
@@ -338,7 +346,7 @@ impl RouteCache {
         let decision = store(&exchange, &self.rules);
         let variant = Variant::of(x.request.fields, &fields, self.rules.vary_max);
         let tags = self.tags(&fields);
-        let kept = decision.is_ok() && variant.is_some() && tags.is_some();
+        let kept = decision.is_ok() && variant.is_some() && tags.is_some() && !x.personal;
         let stale =
             policy::cache::Meta { lifetime: 0, initial_age: 0, received: x.now, ..old.meta };
         // Purges since then cover it still: the body is as old as it was.
@@ -392,7 +400,8 @@ impl RouteCache {
         };
         let meta = store(&exchange, &self.rules)?;
         let variant = Variant::of(x.request.fields, x.fields, self.rules.vary_max);
-        let (Some(variant), Some(tag_hashes)) = (variant, self.tags(x.fields)) else {
+        let (Some(variant), Some(tag_hashes), false) = (variant, self.tags(x.fields), x.personal)
+        else {
             return Err(NotKept::Vary);
         };
         let mut fields = x.fields.clone();
@@ -406,6 +415,7 @@ impl RouteCache {
             url: (origin + &x.request.target()).into(),
             url_hash: self.store.hash(x.visit.key.url()),
             tag_hashes,
+            is_exact: x.visit.key.is_url(),
             born,
             confirmed: born,
         };
@@ -532,6 +542,7 @@ struct Response<'a> {
     requested: i64,
     now: i64,
     located_here: bool,
+    personal: bool,
 }
 
 impl Visit {

@@ -124,7 +124,7 @@ impl Store {
         if variants.iter().all(|entry| self.standing(entry) != Standing::Gone) {
             return Some(variants);
         }
-        self.change(key, |variants| {
+        self.change(&key.bytes, |variants| {
             variants.retain(|entry| self.standing(entry) != Standing::Gone);
         });
         self.table.get(key.bytes.as_slice())
@@ -142,33 +142,36 @@ impl Store {
     /// Keeps an answer in the place of those that `request`, which it answers, selects. Not when
     /// it has been purged since its fetch began.
     pub(super) fn insert(&self, key: &Key, entry: &Arc<Entry>, request: &Fields) -> bool {
-        if self.standing(entry) == Standing::Gone {
-            return false;
-        }
-        self.change(key, |variants| {
+        let mut kept = false;
+        self.change(&key.bytes, |variants| {
+            // Within the lock that a purge of the URL takes when it has said so.
+            kept = self.purges.may_keep(&entry.subject);
+            if !kept {
+                return;
+            }
             variants.retain(|other| {
                 !other.variant.matches(request) && self.standing(other) != Standing::Gone
             });
             variants.insert(0, Arc::clone(entry));
             variants.truncate(VARIANTS_MAX);
         });
-        true
+        kept
     }
 
     /// Removes one variant.
     pub(super) fn remove(&self, key: &Key, entry: &Arc<Entry>) {
-        self.change(key, |variants| variants.retain(|other| !Arc::ptr_eq(other, entry)));
+        self.change(&key.bytes, |variants| variants.retain(|other| !Arc::ptr_eq(other, entry)));
     }
 
-    fn change(&self, key: &Key, change: impl FnOnce(&mut Vec<Arc<Entry>>)) {
+    fn change(&self, key: &[u8], change: impl FnOnce(&mut Vec<Arc<Entry>>)) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = self.table.peek(key.bytes.as_slice());
+        let old = self.table.peek(key);
         let mut variants: Vec<Arc<Entry>> = old.as_deref().map(<[_]>::to_vec).unwrap_or_default();
         change(&mut variants);
         if !variants.is_empty() {
-            self.table.insert(key.bytes.clone(), variants.into());
+            self.table.insert(key.to_vec(), variants.into());
         } else if old.is_some() {
-            self.table.remove(key.bytes.as_slice());
+            self.table.remove(key);
         }
     }
 
@@ -195,7 +198,11 @@ impl Store {
 
     /// Purges a URL; returns the clock's reading after.
     pub(super) fn purge_url(&self, url: &[u8], purge: Purge) -> u64 {
-        self.purges.url(self.hash(url), purge)
+        let at = self.purges.url(self.hash(url), purge);
+        if purge == Purge::Hard {
+            self.change(url, Vec::clear);
+        }
+        at
     }
 
     /// Room for bytes of an answer that is being received.

@@ -34,7 +34,16 @@ fn fields(lines: &[(&str, &str)]) -> Fields {
 }
 
 fn request<'a>(method: &'a str, path: &'a str, fields: &'a Fields) -> CacheRequest<'a> {
-    CacheRequest { method, scheme: "http", host: "a.test", port: 80, path, query: None, fields }
+    CacheRequest {
+        method,
+        scheme: "http",
+        host: "a.test",
+        port: 80,
+        path,
+        query: None,
+        fields,
+        body: fields.has(Name::ContentLength) || fields.has(Name::TransferEncoding),
+    }
 }
 
 /// Asks the cache, and the origin with the given answer when need be.
@@ -46,7 +55,16 @@ fn judge(
     response: &Fields,
 ) -> (Visit, Verdict) {
     let visit = cache.lookup(request, now);
-    let answered = Answered { status, fields: response, requested: now, received: now };
+    let length = response.get(Name::ContentLength);
+    let length = length.and_then(|length| wire::content_length(length).ok());
+    let answered = Answered {
+        status,
+        fields: response,
+        requested: now,
+        received: now,
+        length,
+        personal: false,
+    };
     let verdict = cache.on_response(&visit, request, &answered, None);
     (visit, verdict)
 }
@@ -131,8 +149,14 @@ fn a_304_makes_it_fresh_again_and_updates_fields() {
     visit.prepare(&mut forwarded);
     assert_eq!(forwarded.all(Name::IfNoneMatch).collect::<Vec<_>>(), [b"\"a\""]);
     let answer = fields(&[FRESH, ("X-A", "2")]);
-    let answered =
-        Answered { status: 304, fields: &answer, requested: NOW + 100, received: NOW + 100 };
+    let answered = Answered {
+        status: 304,
+        fields: &answer,
+        requested: NOW + 100,
+        received: NOW + 100,
+        length: None,
+        personal: false,
+    };
     let verdict = cache.on_response(&visit, &request, &answered, None);
     let Verdict::Confirmed(entry) = verdict else { panic!("{verdict:?}") };
     assert_eq!(cache.answer(&entry, &request, NOW + 100).status, 200);
@@ -314,8 +338,14 @@ fn what_was_fetched_before_a_purge_is_not_kept_after_it() {
     let visit = cache.lookup(&get, NOW + 100);
     cache.store().purge_all(Purge::Hard);
     let answer = fields(&[FRESH]);
-    let answered =
-        Answered { status: 304, fields: &answer, requested: NOW + 100, received: NOW + 100 };
+    let answered = Answered {
+        status: 304,
+        fields: &answer,
+        requested: NOW + 100,
+        received: NOW + 100,
+        length: None,
+        personal: false,
+    };
     let verdict = cache.on_response(&visit, &get, &answered, None);
     assert!(matches!(verdict, Verdict::Confirmed(_)));
     assert!(hit(&cache, "/", &[], NOW + 100).is_none());
@@ -344,8 +374,14 @@ fn threads_never_see_what_was_purged() {
                     }
                     let body = origin.load(SeqCst).to_le_bytes();
                     let response = fields(&[FRESH, ("Surrogate-Key", "t")]);
-                    let answered =
-                        Answered { status: 200, fields: &response, requested: NOW, received: NOW };
+                    let answered = Answered {
+                        status: 200,
+                        fields: &response,
+                        requested: NOW,
+                        received: NOW,
+                        length: None,
+                        personal: false,
+                    };
                     if let Verdict::Keep(mut fill) =
                         cache.on_response(&visit, &get, &answered, None)
                     {
@@ -384,7 +420,14 @@ fn one_leads_and_the_others_have_its_answer() {
         let none = fields(&[]);
         let get = request("GET", "/", &none);
         let response = fields(&[FRESH]);
-        let answered = Answered { status: 200, fields: &response, requested: NOW, received: NOW };
+        let answered = Answered {
+            status: 200,
+            fields: &response,
+            requested: NOW,
+            received: NOW,
+            length: None,
+            personal: false,
+        };
         let first = cache.lookup(&get, NOW);
         let Turn::Lead(flight) = cache.join(&first, NOW) else { panic!("does not lead") };
         let second = cache.lookup(&get, NOW);
@@ -410,7 +453,14 @@ fn one_leads_and_the_others_have_its_answer() {
         let other = request("GET", "/other", &none);
         let visit = cache.lookup(&other, NOW);
         let Turn::Lead(flight) = cache.join(&visit, NOW) else { panic!("does not lead") };
-        let answered = Answered { status: 200, fields: &private, requested: NOW, received: NOW };
+        let answered = Answered {
+            status: 200,
+            fields: &private,
+            requested: NOW,
+            received: NOW,
+            length: None,
+            personal: false,
+        };
         cache.on_response(&visit, &other, &answered, Some(flight));
         assert!(matches!(cache.join(&visit, NOW), Turn::Alone));
         let ranged = fields(&[("Range", "bytes=0-1")]);
@@ -436,4 +486,20 @@ fn requests_that_are_not_for_the_store_pass_by() {
         assert!(matches!(visit.found, Found::Bypass(_)), "{asked:?}");
         assert!(matches!(verdict, Verdict::Pass(_)), "{asked:?}");
     }
+}
+
+#[test]
+fn purged_urls_cost_no_others() {
+    let cache = cache_by(&params());
+    for page in 0..200 {
+        keep(&cache, &format!("/page/{page}"), &[], &[FRESH], b"x");
+    }
+    // More than there are places to remember them: as many carts are changed.
+    for cart in 0..40_000 {
+        assert!(cache.purge_url(&format!("http://a.test/cart/{cart}"), Purge::Hard));
+    }
+    let kept = (0..200).filter(|page| hit(&cache, &format!("/page/{page}"), &[], NOW).is_some());
+    assert_eq!(kept.count(), 200);
+    assert!(cache.purge_url("http://a.test/page/7", Purge::Hard));
+    assert!(hit(&cache, "/page/7", &[], NOW).is_none());
 }

@@ -148,13 +148,28 @@ impl UpstreamEvent {
     ];
 }
 
-/// Counters of one upstream, which all cores raise: these events are rare.
-#[derive(Debug, Default)]
+/// Counters of one upstream.
+#[derive(Debug)]
 pub struct UpstreamCounters {
+    /// All cores raise these: they are rare.
     events: [Counter; UpstreamEvent::ALL.len()],
+    /// One per core.
+    latencies: Vec<Latencies>,
 }
 
 impl UpstreamCounters {
+    fn new(cores: usize) -> UpstreamCounters {
+        let latencies = (0..cores.max(1)).map(|_| Latencies::default()).collect();
+        UpstreamCounters { events: Default::default(), latencies }
+    }
+
+    /// Counts a request of one core that a server of the upstream has answered.
+    pub(crate) fn answered(&self, core: usize, took_us: u64) {
+        if let Some(latencies) = self.latencies.get(core) {
+            latencies.observe(took_us);
+        }
+    }
+
     /// Counts an event.
     pub fn count(&self, event: UpstreamEvent) {
         self.events[event as usize].add_shared(1);
@@ -204,7 +219,7 @@ impl ServerCounters {
 }
 
 /// Why a connection was refused or given up before its first request.
-pub const REFUSALS: [&str; 7] = [
+pub const REFUSALS: [&str; 8] = [
     "limit",
     "descriptors",
     "proxy-header",
@@ -212,7 +227,17 @@ pub const REFUSALS: [&str; 7] = [
     "preamble-timeout",
     "http2-handshake",
     "http2-protocol",
+    "http2-resets",
 ];
+
+/// Methods that are counted each by itself; the last word stands for all others.
+pub const METHODS: [&str; 8] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
+
+/// Where a method stands in [`METHODS`].
+fn method_index(method: &str) -> usize {
+    METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len() - 1)
+}
 
 /// Counters of one core that belong to no route.
 #[derive(Debug)]
@@ -230,6 +255,8 @@ pub struct CoreMetrics {
     unrouted: Counter,
     tls_handshakes: Counter,
     http2_streams: Counter,
+    http2_resets: Counter,
+    methods: [Counter; METHODS.len()],
 }
 
 impl CoreMetrics {
@@ -248,6 +275,8 @@ impl CoreMetrics {
             unrouted: Counter::default(),
             tls_handshakes: Counter::default(),
             http2_streams: Counter::default(),
+            http2_resets: Counter::default(),
+            methods: Default::default(),
         }
     }
 
@@ -256,6 +285,7 @@ impl CoreMetrics {
         if let Some(kind) = over.failure {
             self.failures[kind as usize].add(1);
         }
+        self.methods[method_index(over.method)].add(1);
         let Some(route) = over.route.and_then(|route| route.cores.get(self.index)) else {
             self.unrouted.add(1);
             return;
@@ -300,6 +330,11 @@ impl CoreMetrics {
         self.http2_streams.add(1);
     }
 
+    /// Counts an HTTP/2 stream that its client has reset while it was being answered.
+    pub(crate) fn http2_reset(&self) {
+        self.http2_resets.add(1);
+    }
+
     pub(crate) fn tunnel_opened(&self) {
         self.tunnels.add(1);
     }
@@ -321,6 +356,7 @@ impl CoreMetrics {
 /// What is counted of a request.
 pub(crate) struct Over<'a> {
     pub(crate) route: Option<&'a RouteCounters>,
+    pub(crate) method: &'a str,
     pub(crate) status: u16,
     pub(crate) bytes_out: u64,
     pub(crate) bytes_in: u64,
@@ -382,7 +418,8 @@ impl Registry {
 
     /// Those of an upstream.
     pub fn upstream(&self, name: &str) -> Arc<UpstreamCounters> {
-        named(&self.upstreams, name.to_owned(), OTHER.to_owned(), UpstreamCounters::default)
+        let make = || UpstreamCounters::new(self.cores.len());
+        named(&self.upstreams, name.to_owned(), OTHER.to_owned(), make)
     }
 
     /// Those of a server.

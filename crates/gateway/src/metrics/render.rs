@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{
-    AttemptResult, BOUNDS_US, CACHE_WORDS, Latencies, REFUSALS, Registry, RouteCore, State,
-    UpstreamEvent,
+    AttemptResult, BOUNDS_US, CACHE_WORDS, Latencies, METHODS, REFUSALS, Registry, RouteCore,
+    State, UpstreamEvent,
 };
 use crate::failure::FailureKind;
 use crate::upstream::shared::lock;
@@ -40,6 +40,12 @@ pub const METRICS: &[Metric] = &[
         "counter",
         "route, status",
         "Requests by the first digit of their status; 0xx: the client had no answer.",
+    ),
+    metric(
+        "tidegate_requests_by_method_total",
+        "counter",
+        "method",
+        "Requests by method, unrouted ones among them; other: any that is not listed.",
     ),
     metric(
         "tidegate_requests_unrouted_total",
@@ -86,6 +92,12 @@ pub const METRICS: &[Metric] = &[
         "counter",
         "upstream, event",
         "Retries, refusals and ejections.",
+    ),
+    metric(
+        "tidegate_upstream_duration_seconds",
+        "histogram",
+        "upstream",
+        "From turning to an upstream to the head of its answer, waiting and retries included.",
     ),
     metric(
         "tidegate_upstream_waiting",
@@ -135,6 +147,12 @@ pub const METRICS: &[Metric] = &[
         "TLS handshakes with clients that succeeded.",
     ),
     metric("tidegate_http2_streams_total", "counter", "", "Requests that came as HTTP/2 streams."),
+    metric(
+        "tidegate_http2_resets_total",
+        "counter",
+        "",
+        "HTTP/2 streams that their client has reset before it had the whole answer.",
+    ),
     metric(
         "tidegate_tunnels_total",
         "counter",
@@ -263,6 +281,10 @@ impl Registry {
                 text.sample(&[("route", name), ("status", &status)], count);
             }
         }
+        text.family("tidegate_requests_by_method_total");
+        for (index, method) in METHODS.iter().enumerate() {
+            text.sample(&[("method", method)], self.core_sum(|core| core.methods[index].get()));
+        }
         text.family("tidegate_requests_unrouted_total");
         text.sample(&[], self.core_sum(|core| core.unrouted.get()));
         text.family("tidegate_request_duration_seconds");
@@ -317,12 +339,17 @@ impl Registry {
     }
 
     fn render_upstreams(&self, text: &mut Text, state: &State) {
+        let upstreams = lock(&self.upstreams).clone();
         text.family("tidegate_upstream_events_total");
-        for (name, upstream) in lock(&self.upstreams).iter() {
+        for (name, upstream) in &upstreams {
             for (event, word) in UpstreamEvent::ALL {
                 let count = upstream.events[event as usize].get();
                 text.sample(&[("upstream", name), ("event", word)], count);
             }
+        }
+        text.family("tidegate_upstream_duration_seconds");
+        for (name, upstream) in &upstreams {
+            text.histogram(&[("upstream", name)], upstream.latencies.iter());
         }
         text.family("tidegate_upstream_waiting");
         for upstream in &state.upstreams {
@@ -389,6 +416,8 @@ impl Registry {
         text.sample(&[], self.core_sum(|core| core.tls_handshakes.get()));
         text.family("tidegate_http2_streams_total");
         text.sample(&[], self.core_sum(|core| core.http2_streams.get()));
+        text.family("tidegate_http2_resets_total");
+        text.sample(&[], self.core_sum(|core| core.http2_resets.get()));
         let opened = self.core_sum(|core| core.tunnels.get());
         text.family("tidegate_tunnels_total");
         text.sample(&[], opened);
@@ -464,6 +493,7 @@ mod tests {
         for (core, status, took_us) in [(0, 200, 50), (1, 204, 1_000), (1, 503, 9_000_000)] {
             registry.core(core).request(&Over {
                 route: Some(&route),
+                method: if status == 204 { "BREW" } else { "GET" },
                 status,
                 bytes_out: 10,
                 bytes_in: 1,
@@ -473,6 +503,8 @@ mod tests {
             });
         }
         registry.upstream("shop").count(UpstreamEvent::Retry);
+        registry.upstream("shop").answered(1, 2_000);
+        registry.core(1).http2_reset();
         registry.server("shop", "a:1").attempt(1, AttemptResult::Error, 3);
         let text = registry.render_prometheus(&State::default());
         for line in [
@@ -481,6 +513,11 @@ mod tests {
             "tidegate_request_duration_seconds_bucket{route=\"we\\\"b\",le=\"+Inf\"} 3",
             "tidegate_request_duration_seconds_count{route=\"we\\\"b\"} 3",
             "tidegate_response_bytes_total{route=\"we\\\"b\"} 30",
+            "tidegate_requests_by_method_total{method=\"GET\"} 2",
+            "tidegate_requests_by_method_total{method=\"other\"} 1",
+            "tidegate_upstream_duration_seconds_bucket{upstream=\"shop\",le=\"0.001\"} 0",
+            "tidegate_upstream_duration_seconds_sum{upstream=\"shop\"} 0.002",
+            "tidegate_http2_resets_total 1",
             "tidegate_failures_total{owner=\"tidegate\",kind=\"no-server\"} 1",
             "tidegate_cache_requests_total{route=\"we\\\"b\",result=\"hit\"} 3",
             "tidegate_upstream_events_total{upstream=\"shop\",event=\"retry\"} 1",

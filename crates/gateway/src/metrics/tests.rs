@@ -103,6 +103,7 @@ fn filled() -> (Registry, State) {
         for (core, status, took_us) in [(0, 200, 100), (1, 404, 101), (0, 503, 4_000_000_000)] {
             registry.core(core).request(&Over {
                 route: Some(route),
+                method: "GET",
                 status,
                 bytes_out: 10,
                 bytes_in: 1,
@@ -116,6 +117,7 @@ fn filled() -> (Registry, State) {
     }
     registry.core(0).request(&Over {
         route: None,
+        method: "GET",
         status: 400,
         bytes_out: 0,
         bytes_in: 0,

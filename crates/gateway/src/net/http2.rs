@@ -67,11 +67,10 @@ impl Http2 {
             let Some(receive) = &mut self.receive else { return Poll::Ready(Ok(false)) };
             match ready!(receive.poll_data(cx)) {
                 Some(Ok(chunk)) => self.chunk = chunk,
-                Some(Err(error)) => {
-                    // A server may refuse the rest of a request once it has answered it.
-                    let refused = error.reason() == Some(Reason::NO_ERROR);
+                Some(Err(_)) => {
+                    // Whatever the reason: a reset after the end would not show here.
                     self.receive = None;
-                    return Poll::Ready(if refused { Ok(false) } else { Err(BodyError::Cut) });
+                    return Poll::Ready(Err(BodyError::Cut));
                 }
                 None => {
                     let trailers = ready!(receive.poll_trailers(cx));
@@ -166,6 +165,16 @@ impl Http2 {
             Sending::Respond(respond) => respond.poll_reset(cx).map(|_| ()),
             Sending::Body(send) => send.poll_reset(cx).map(|_| ()),
             Sending::Ended => Poll::Pending,
+        }
+    }
+
+    /// Whether the client has reset the stream before its answer was complete.
+    pub(crate) fn was_reset(&mut self) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match &mut self.send {
+            Sending::Respond(respond) => matches!(respond.poll_reset(&mut cx), Poll::Ready(Ok(_))),
+            Sending::Body(send) => matches!(send.poll_reset(&mut cx), Poll::Ready(Ok(_))),
+            Sending::Ended => false,
         }
     }
 

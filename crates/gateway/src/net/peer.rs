@@ -116,6 +116,12 @@ impl Peer {
         }
     }
 
+    /// Whether [`Peer::poll_gone`] can be asked now: bytes of a body, which are not to be read yet,
+    /// stand before the end of an HTTP/1.1 connection.
+    pub(crate) fn can_be_watched(&self) -> bool {
+        !matches!(self, Peer::Http1(_)) || self.has_read_all()
+    }
+
     /// Ready once the peer has gone away.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {

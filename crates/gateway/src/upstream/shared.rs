@@ -197,11 +197,18 @@ pub(crate) struct Upstream {
     breaker: Option<Watched<Breaker>>,
     ejector: Option<Watched<Ejector>>,
     adaptive: Option<Mutex<AdaptiveLimit>>,
+    pub(crate) load: Arc<Load>,
+    pub(crate) counters: Arc<UpstreamCounters>,
+}
+
+/// Requests of an upstream, whatever configuration they follow: those that wait under one are told
+/// of room that comes free under another.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
     in_flight: AtomicU32,
     /// Told once for every request that ends while others wait for room.
     released: Notify,
     waiting: AtomicUsize,
-    pub(crate) counters: Arc<UpstreamCounters>,
 }
 
 /// What a request may do about the breaker.
@@ -219,6 +226,7 @@ impl Upstream {
         params: Arc<Servers>,
         servers: Vec<Arc<Server>>,
         counters: Arc<UpstreamCounters>,
+        load: Arc<Load>,
     ) -> Upstream {
         let breaker = params.breaker.as_ref().map(|breaker| {
             Watched::new(Breaker::new(BreakerParams {
@@ -243,18 +251,7 @@ impl Upstream {
                 initial: adaptive.initial,
             }))
         });
-        Upstream {
-            name,
-            params,
-            servers,
-            breaker,
-            ejector,
-            adaptive,
-            in_flight: AtomicU32::new(0),
-            released: Notify::new(),
-            waiting: AtomicUsize::new(0),
-            counters,
-        }
+        Upstream { name, params, servers, breaker, ejector, adaptive, load, counters }
     }
 
     /// Its name in the file.
@@ -331,7 +328,7 @@ impl Upstream {
     pub(crate) fn has_room(&self) -> bool {
         self.adaptive.as_ref().is_none_or(|adaptive| {
             let waiting = u32::try_from(self.waiting()).unwrap_or(u32::MAX);
-            let busy = self.in_flight.load(Ordering::Relaxed).saturating_add(waiting);
+            let busy = self.load.in_flight.load(Ordering::Relaxed).saturating_add(waiting);
             busy < lock(adaptive).limit()
         })
     }
@@ -344,19 +341,19 @@ impl Upstream {
     /// Tells the adaptive limit how long a request took.
     pub(crate) fn tell_adaptive(&self, now: Duration, took: Duration, ok: bool) {
         if let Some(adaptive) = &self.adaptive {
-            let in_flight = self.in_flight.load(Ordering::Relaxed);
+            let in_flight = self.load.in_flight.load(Ordering::Relaxed);
             lock(adaptive).on_sample(now, took, in_flight, ok);
         }
     }
 
     /// Requests that wait for room.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.load.waiting.load(Ordering::Relaxed)
     }
 
     /// Takes a place in the queue; `None` when it is full.
     pub(crate) fn queue(&self) -> Option<Queued<'_>> {
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let before = self.load.waiting.fetch_add(1, Ordering::Relaxed);
         let queued = Queued { upstream: self };
         (before < self.params.limits.pending).then_some(queued)
     }
@@ -370,13 +367,13 @@ pub(crate) struct Queued<'a> {
 impl Queued<'_> {
     /// What tells that a request has ended.
     pub(crate) fn released(&self) -> &Notify {
-        &self.upstream.released
+        &self.upstream.load.released
     }
 }
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.upstream.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.upstream.load.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -389,7 +386,7 @@ pub(crate) struct InFlight {
 
 impl InFlight {
     pub(crate) fn begin(upstream: &Arc<Upstream>, server: usize) -> InFlight {
-        upstream.in_flight.fetch_add(1, Ordering::Relaxed);
+        upstream.load.in_flight.fetch_add(1, Ordering::Relaxed);
         if let Some(server) = upstream.servers.get(server) {
             server.in_flight.fetch_add(1, Ordering::Relaxed);
         }
@@ -400,12 +397,12 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let upstream = &self.upstream;
-        upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
+        upstream.load.in_flight.fetch_sub(1, Ordering::Relaxed);
         if let Some(server) = upstream.servers.get(self.server) {
             server.in_flight.fetch_sub(1, Ordering::Relaxed);
         }
         if upstream.waiting() > 0 {
-            upstream.released.notify_one();
+            upstream.load.released.notify_one();
         }
     }
 }

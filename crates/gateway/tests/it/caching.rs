@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use gateway::params::{Cache, CacheKey, GatewayParams};
+use gateway::params::{Cache, CacheKey, GatewayParams, QueryKey};
 use gateway::{Purged, cache::Purge};
-use testkit::origin::{Behaviour, Origin, OriginConfig, Response as Answer};
+use testkit::origin::{Behaviour, Fault, Origin, OriginConfig, Response as Answer};
 
 use crate::harness::{Client, Running, params, start};
+use crate::http2::{block_on, connect, open};
 
 fn cached(headers: &[(&str, &str)], delay: Duration) -> Behaviour {
     let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     Behaviour::Respond(Answer { headers, delay, body: b"0123456789".to_vec(), ..Answer::default() })
 }
 
-fn cache() -> Cache {
+pub(crate) fn cache() -> Cache {
     Cache {
         max_bytes: 16 << 20,
         store: "site".to_owned(),
@@ -187,4 +188,156 @@ fn an_unsafe_request_and_a_purge_forget_answers() {
         expect(&mut client, 1);
     }
     assert!(!running.gateway.purge(&Purged::Url("no url".to_owned()), Purge::Hard));
+}
+
+#[test]
+fn a_stale_answer_in_place_of_an_error_is_whole_for_whoever_has_none() {
+    let origin =
+        origin(cached(&[("cache-control", "max-age=0"), ("etag", "\"v1\"")], Duration::ZERO));
+    let running = start(with_cache(&origin, |cache| {
+        cache.rules.stale_if_error = Duration::from_secs(60);
+    }));
+    let mut client = Client::connect(running.address);
+    assert_eq!(client.get("/").status, 200);
+    drop(origin);
+    let answer = client.get("/");
+    assert_eq!((answer.status, answer.text()), (200, "0123456789"), "{}", answer.head);
+}
+
+#[test]
+fn a_get_with_a_body_is_neither_kept_nor_answered_from_the_store() {
+    let origin = origin(Behaviour::Echo);
+    let running = start(with_cache(&origin, |cache| {
+        cache.rules.default_ttl = Duration::from_secs(60);
+    }));
+    block_on(async {
+        let (send, _connection) = connect(running.address).await;
+        for _ in 0..2 {
+            let (answer, mut body) = open(&send, "GET", "/page", false).await;
+            body.send_data("poison".into(), true).unwrap();
+            assert_eq!(answer.await.unwrap().status(), 200);
+        }
+    });
+    assert_eq!(origin.count(), 2);
+    let mut client = Client::connect(running.address);
+    assert!(!client.get("/page").text().contains("poison"));
+    client.send("GET /page HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 1\r\n\r\nx");
+    assert!(client.response("GET").unwrap().text().contains("\"body\":\"x\""));
+}
+
+#[test]
+fn a_kept_answer_that_has_no_body_says_where_it_ends() {
+    for status in [200, 204, 205, 404] {
+        let headers = vec![("cache-control".to_owned(), "max-age=60".to_owned())];
+        let answer = Answer { status, headers, body: Vec::new(), ..Answer::default() };
+        let origin = origin(Behaviour::Respond(answer));
+        let running = start(with_cache(&origin, |_| {}));
+        let mut client = Client::connect(running.address);
+        for _ in 0..3 {
+            let answer = client.get("/");
+            assert_eq!((answer.status, answer.text()), (status, ""), "{}", answer.head);
+        }
+        assert_eq!(origin.count(), 1, "{status}");
+    }
+}
+
+#[test]
+fn a_tunnel_through_a_cached_route_is_one() {
+    let switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\
+                     Upgrade: websocket\r\n\r\nhello";
+    let origin =
+        origin(Behaviour::Fault(Fault::Raw { bytes: switching.as_bytes().to_vec(), close: true }));
+    let running = start(with_cache(&origin, |_| {}));
+    for method in ["GET", "POST"] {
+        let mut client = Client::connect(running.address);
+        client.send(format!(
+            "{method} / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n\
+             Upgrade: websocket\r\n\r\n"
+        ));
+        assert_eq!(client.response("GET").unwrap().status, 101);
+        // What follows is no request.
+        client.send("GET /inside HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.everything(), "hello", "{method}");
+    }
+    assert_eq!(running.metric("tidegate_tunnels_total"), 2.0);
+}
+
+#[test]
+fn what_depends_on_who_asks_is_not_shared() {
+    for name in ["X-Forwarded-For", "Forwarded", "x-request-id"] {
+        let fields = [("cache-control", "max-age=60"), ("vary", name)];
+        let origin = origin(cached(&fields, Duration::ZERO));
+        let mut params = with_cache(&origin, |_| {});
+        params.forwarding.forwarded = true;
+        let running = start(params);
+        for _ in 0..2 {
+            assert!(!status_of(&running, "/").contains("hit"), "{name}");
+        }
+        assert_eq!(origin.count(), 2, "{name}");
+    }
+}
+
+#[test]
+fn what_does_not_count_in_the_key_does_not_shape_a_kept_answer() {
+    let origin = origin(Behaviour::Echo);
+    let running = start(with_cache(&origin, |cache| {
+        cache.rules.default_ttl = Duration::from_secs(60);
+        cache.key.query = QueryKey::Except(vec!["utm_*".to_owned()]);
+    }));
+    let mut client = Client::connect(running.address);
+    client.send("GET /x?a=1&utm_x=evil HTTP/1.1\r\nHost: Shop.Example.:80\r\n\r\n");
+    let first = client.response("GET").unwrap();
+    assert!(!first.text().contains("evil"), "{}", first.text());
+    assert!(first.text().contains("/x?a=1\""), "{}", first.text());
+    assert!(!first.text().contains("Shop.Example."), "{}", first.text());
+    client.send("GET /x?a=1 HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    assert_eq!(client.response("GET").unwrap().text(), first.text());
+    assert_eq!(origin.count(), 1);
+    // What is not kept passes as it came.
+    client.send("POST /x?a=1&utm_x=y HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 0\r\n\r\n");
+    assert!(client.response("POST").unwrap().text().contains("utm_x=y"));
+}
+
+#[test]
+fn a_client_that_reads_slowly_does_not_hold_up_everybody_else() {
+    let fields = [("cache-control", "max-age=60")];
+    let headers = fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let body = vec![b'x'; 16 << 20];
+    let origin = origin(Behaviour::Respond(Answer { headers, body, ..Answer::default() }));
+    let running = start(with_cache(&origin, |cache| {
+        cache.max_bytes = 256 << 20;
+        cache.max_object = 32 << 20;
+        cache.collapse_timeout = Duration::from_millis(500);
+    }));
+    let mut slow = Client::connect(running.address);
+    slow.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    assert!(origin.wait_for_count(1, Duration::from_secs(10)));
+    // The first waits in vain and takes over; the others find what it fetched.
+    for number in 0..3 {
+        let answer = Client::connect(running.address).get("/");
+        assert_eq!((answer.status, answer.body.len()), (200, 16 << 20));
+        let hit = answer.field("cache-status").unwrap().contains("hit");
+        assert_eq!(hit, number > 0, "{}", answer.head);
+    }
+    assert_eq!(origin.count(), 2);
+}
+
+#[test]
+fn a_stale_answer_is_whole_though_the_server_used_up_the_time() {
+    let headers = vec![("cache-control".to_owned(), "max-age=0".to_owned())];
+    let body = vec![b'x'; 16 << 20];
+    let origin = origin(Behaviour::Respond(Answer { headers, body, ..Answer::default() }));
+    let mut params = with_cache(&origin, |cache| {
+        cache.max_bytes = 128 << 20;
+        cache.max_object = 32 << 20;
+        cache.rules.stale_if_error = Duration::from_secs(60);
+    });
+    params.routes[0].timeouts.total = Some(Duration::from_secs(2));
+    let running = start(params);
+    let mut client = Client::connect(running.address);
+    assert_eq!(client.get("/").status, 200);
+    origin.set_route(testkit::origin::ANY_PATH, Behaviour::Fault(Fault::Silent));
+    let answer = client.get("/");
+    assert_eq!((answer.status, answer.body.len()), (200, 16 << 20));
+    assert!(answer.field("cache-status").unwrap().contains("stale-if-error"), "{}", answer.head);
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use gateway::FailureKind;
 use gateway::params::*;
 use testkit::origin::{Behaviour, Fault, Origin, Response};
 use traffic::{Rate, Ratio};
@@ -189,4 +190,30 @@ fn killing_one_of_three_servers_under_load_fails_no_get() {
     });
     assert!(done.load(Ordering::Relaxed) > 1_000);
     running.wait_until_idle();
+}
+
+#[test]
+fn a_request_that_may_be_hedged_ends_in_time_too() {
+    let origins: Vec<Origin> = (0..2).map(|_| origin(Behaviour::Fault(Fault::Silent))).collect();
+    let addresses: Vec<_> = origins.iter().map(Origin::addr).collect();
+    let ask = |total: Option<Duration>, per_try: Option<Duration>| {
+        let mut params = params(&addresses);
+        params.routes[0].timeouts.total = total;
+        let servers = servers(&mut params.upstreams[0]);
+        servers.hedge =
+            Some(Hedge { after: Duration::from_millis(10), budget: Ratio::new(1.0).unwrap() });
+        servers.retry.attempts = 0;
+        servers.retry.per_try = per_try;
+        let running = start(params);
+        assert_eq!(running.client().get("/").status, 504);
+        running.wait_until("counted", |running| {
+            running.failures(FailureKind::TotalTimeout)
+                + running.failures(FailureKind::ResponseTimeout)
+                == 1.0
+        });
+        running.wait_until_idle();
+        running.failures(FailureKind::TotalTimeout)
+    };
+    assert_eq!(ask(Some(Duration::from_millis(100)), None), 1.0);
+    assert_eq!(ask(None, Some(Duration::from_millis(100))), 0.0);
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use gateway::FailureKind;
+use gateway::params::{Action, Page};
 use testkit::origin::{Behaviour, Blackhole, Fault, Origin, OriginConfig, Refused};
 
 use crate::frames::{END_HEADERS, END_STREAM, HEADERS, RawHttp2, block, frame};
@@ -264,4 +265,21 @@ fn a_cut_answer_is_no_complete_one_for_http_1_0_either() {
     // Its body ends with the connection, so that must not end in good order.
     let end = std::io::Read::read_to_end(&mut client.stream, &mut Vec::new());
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn own_answers_end_with_the_time_of_their_request() {
+    let mut params = params(&[echo().addr()]);
+    let page = Page {
+        status: 200,
+        content_type: "text/plain".to_owned(),
+        body: vec![b'x'; 64 << 20].into(),
+    };
+    params.routes[0].action = Action::Respond(page);
+    params.routes[0].timeouts.total = Some(Duration::from_millis(100));
+    let running = start(params);
+    let mut client = running.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    // Long before the client is taken for one that does not read.
+    running.wait_until("cut", |running| running.failures(FailureKind::TotalTimeout) == 1.0);
 }

@@ -146,12 +146,15 @@ pub(crate) struct Running {
 }
 
 pub(crate) fn start(params: GatewayParams) -> Running {
-    let gateway = Gateway::start(params, Vec::new()).unwrap();
-    let address = gateway.addresses()[0].1;
-    Running { gateway, address }
+    Running::of(Gateway::start(params, Vec::new()).unwrap())
 }
 
 impl Running {
+    pub(crate) fn of(gateway: Gateway) -> Running {
+        let address = gateway.addresses()[0].1;
+        Running { gateway, address }
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address)
     }

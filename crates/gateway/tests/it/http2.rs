@@ -1,6 +1,8 @@
 //! HTTP/2 with clients and with servers.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -318,4 +320,116 @@ fn head_and_bodiless_answers_pass() {
             assert_eq!(get(&send, "/").await.1, b"twelve bytes");
         });
     }
+}
+
+#[test]
+fn cookies_reach_a_server_of_http1_as_one_field() {
+    let origin = echo();
+    let running = start(params(&[origin.addr()]));
+    block_on(async {
+        let (mut send, _connection) = connect(running.address).await;
+        let request = Request::builder()
+            .uri("http://shop.example/")
+            .header("cookie", "a=1")
+            .header("x-other", "y")
+            .header("cookie", "b=2")
+            .body(())
+            .unwrap();
+        let (response, _) = send.send_request(request, true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        let (bytes, _) = read(&mut body).await.unwrap();
+        let text = String::from_utf8(bytes).unwrap().to_lowercase();
+        assert!(text.contains(r#"["cookie","a=1; b=2"]"#), "{text}");
+    });
+}
+
+/// A server that takes streams and never answers; how many connections it took.
+fn silent_server() -> (SocketAddr, Arc<AtomicU64>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&connections);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let mut connection = h2::server::handshake(stream).await.unwrap();
+                    let mut kept = Vec::new();
+                    while let Some(Ok(stream)) = connection.accept().await {
+                        kept.push(stream);
+                    }
+                });
+            }
+        });
+    });
+    (address, connections)
+}
+
+#[test]
+fn many_that_wait_for_one_connection_wait_no_longer_than_one() {
+    // Nobody shakes hands.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let tls = UpstreamTls {
+        ca: None,
+        server_name: Some("localhost".to_owned()),
+        client: None,
+        insecure: true,
+    };
+    let mut params = params(&[listener.local_addr().unwrap()]);
+    let servers = servers(&mut params.upstreams[0]);
+    servers.protocol = UpstreamProtocol::Http2;
+    servers.tls = Some(tls);
+    servers.connect_timeout = Duration::from_millis(300);
+    servers.retry.attempts = 0;
+    let running = start(params);
+    let begun = std::time::Instant::now();
+    let mut clients: Vec<_> = (0..20).map(|_| running.client()).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    for client in &mut clients {
+        assert_eq!(client.response("GET").unwrap().status, 504);
+    }
+    // One after the other they would take six seconds.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_connection_on_which_nothing_comes_is_not_used_again() {
+    let (address, connections) = silent_server();
+    let mut params = params(&[address]);
+    servers(&mut params.upstreams[0]).protocol = UpstreamProtocol::Http2;
+    params.routes[0].timeouts.response = Duration::from_millis(50);
+    let running = start(params);
+    for number in 1..=3 {
+        assert_eq!(running.client().get("/").status, 504);
+        assert_eq!(connections.load(Ordering::Relaxed), number);
+    }
+}
+
+#[test]
+fn a_body_of_no_bytes_is_announced_where_one_could_be() {
+    let origin = echo();
+    let running = start(params(&[origin.addr()]));
+    block_on(async {
+        let (send, _connection) = connect(running.address).await;
+        for (method, path) in [("POST", "/1"), ("PUT", "/2"), ("GET", "/3"), ("DELETE", "/4")] {
+            let (answer, _) = open(&send, method, path, true).await;
+            assert_eq!(answer.await.unwrap().status(), 200);
+        }
+        let request = Request::delete("http://a/5").header("content-length", "0").body(()).unwrap();
+        let (answer, _) = send.clone().ready().await.unwrap().send_request(request, true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), 200);
+    });
+    let lengths: Vec<Option<String>> = origin
+        .requests()
+        .iter()
+        .map(|request| request.header("content-length").map(str::to_owned))
+        .collect();
+    let zero = || Some("0".to_owned());
+    assert_eq!(lengths, [zero(), zero(), None, None, zero()]);
 }

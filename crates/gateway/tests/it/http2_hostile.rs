@@ -1,5 +1,7 @@
 //! HTTP/2 clients that mean no good.
 
+use std::time::Duration;
+
 use h2::Reason;
 use http::{Request, StatusCode};
 use testkit::origin::{Behaviour, Fault};
@@ -206,4 +208,29 @@ fn too_many_fields_are_refused() {
             assert_eq!(answer.await.unwrap().status(), status);
         }
     });
+}
+
+#[test]
+fn resetting_streams_one_by_one_ends_the_connection_too() {
+    let origin = origin(Behaviour::Fault(Fault::Silent));
+    let running = start(params(&[origin.addr()]));
+    let head =
+        block(&[(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")]);
+    let mut raw = RawHttp2::connect(running.address);
+    let cancel = u32::to_be_bytes(Reason::CANCEL.into());
+    let mut opened = 0;
+    while opened < 1_000 {
+        let stream = 2 * opened + 1;
+        opened += 1;
+        raw.send(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &head));
+        // Each is looked at before it is given up.
+        if !origin.wait_for_count(u64::from(opened), Duration::from_millis(500)) {
+            break;
+        }
+        raw.send(&frame(RST_STREAM, 0, stream, &cancel));
+    }
+    assert!((200..500).contains(&opened), "{opened}");
+    assert_eq!(raw.outcome(u32::MAX), Outcome::Ended);
+    assert!(running.metric("tidegate_http2_resets_total") >= 200.0);
+    running.wait_until_idle();
 }

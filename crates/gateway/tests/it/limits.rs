@@ -183,3 +183,18 @@ fn connections_end_after_their_last_request() {
     assert_eq!(client.get("/").field("connection"), Some("close"));
     assert!(client.is_closed());
 }
+
+#[test]
+fn passwords_cannot_be_tried_without_end() {
+    let origin = echo();
+    let mut params = params(&[origin.addr()]);
+    let rule = &mut params.routes[0];
+    rule.access.basic =
+        Some(BasicAuth { realm: "shop".into(), users: vec![("a".into(), "b".into())] });
+    rule.rate_limits =
+        vec![rate_limit(LimitKey::ClientIp, LimitUnit::Requests, 2, LimitHeaders::Off)];
+    let running = start(params);
+    let mut client = running.client();
+    let statuses: Vec<u16> = (0..4).map(|_| client.get("/").status).collect();
+    assert_eq!(statuses, [401, 401, 429, 429]);
+}

@@ -1,6 +1,7 @@
 //! The gateway over real sockets of this machine.
 
 mod caching;
+mod desync;
 mod failover;
 mod faults;
 mod frames;
@@ -8,6 +9,7 @@ mod framing;
 mod harness;
 mod http2;
 mod http2_hostile;
+mod leaving;
 mod limits;
 mod proxy_protocol;
 mod proxying;

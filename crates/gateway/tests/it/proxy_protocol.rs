@@ -97,3 +97,40 @@ fn servers_learn_who_connects_one_client_per_connection() {
         server.join().unwrap();
     }
 }
+
+#[test]
+fn streams_of_several_clients_share_no_announced_connection() {
+    let origin = echo();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (announced, heard) = std::sync::mpsc::channel();
+    // Takes the header off and passes the rest on.
+    let behind = origin.addr();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut header = Vec::new();
+            while !header.ends_with(b"\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                header.push(byte[0]);
+            }
+            announced.send(String::from_utf8(header).unwrap()).unwrap();
+            let mut server = std::net::TcpStream::connect(behind).unwrap();
+            let (mut from, mut to) = (server.try_clone().unwrap(), stream.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            std::thread::spawn(move || std::io::copy(&mut stream, &mut server));
+        }
+    });
+    let mut params = params(&[address]);
+    let servers = servers(&mut params.upstreams[0]);
+    servers.proxy_protocol = Some(ProxyVersion::V1);
+    servers.protocol = UpstreamProtocol::Http2;
+    let running = start(params);
+    for _ in 0..2 {
+        let mut client = running.client();
+        let port = client.stream.local_addr().unwrap().port().to_string();
+        assert_eq!(client.get("/").status, 200);
+        let header = heard.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(header.split(' ').nth(4), Some(port.as_str()), "{header}");
+    }
+}

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use gateway::params::*;
 use gateway::{Gateway, StartError};
-use testkit::origin::{Behaviour, Origin};
+use testkit::origin::{Behaviour, Fault, Origin};
 use traffic::Rate;
 
-use crate::harness::{Client, Response, listener, origin, params, route, start, upstream};
+use crate::harness::{
+    Client, Response, Running, echo, listener, origin, params, route, servers, start, upstream,
+};
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -205,4 +207,103 @@ fn limits_survive_and_bad_configurations_change_nothing() {
 
 fn folder() -> std::path::PathBuf {
     std::env::temp_dir()
+}
+
+#[test]
+fn a_successor_with_fewer_workers_serves_every_queue() {
+    let origin = echo();
+    let mut params = params(&[origin.addr()]);
+    params.workers = 3;
+    let first = start(params.clone());
+    let sockets = run(first.gateway.sockets()).unwrap();
+    assert_eq!(sockets.len(), 3);
+    params.listeners[0].address = first.address;
+    drop(first);
+    params.workers = 1;
+    let second = Running::of(Gateway::start(params, sockets).unwrap());
+    for _ in 0..30 {
+        assert_eq!(second.client().get("/").status, 200);
+    }
+}
+
+#[test]
+fn nobody_can_connect_to_a_gateway_that_drained() {
+    let origin = echo();
+    let running = start(params(&[origin.addr()]));
+    assert_eq!(running.client().get("/").status, 200);
+    running.gateway.drain();
+    let refused = std::net::TcpStream::connect(running.address).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_successor_closes_what_it_does_not_listen_on() {
+    let origin = origin(Behaviour::ok("good"));
+    let mut params = params(&[origin.addr()]);
+    let mut more = listener("more");
+    more.address = "127.0.0.4:0".parse().unwrap();
+    params.listeners.push(more);
+    let first = start(params.clone());
+    let addresses = first.gateway.addresses();
+    params.listeners.pop();
+    params.listeners[0].address = first.address;
+    let sockets = run(first.gateway.sockets()).unwrap();
+    assert_eq!(sockets.len(), 2);
+    drop(first);
+    let next = Running::of(Gateway::start(params, sockets).unwrap());
+    assert_eq!(next.client().get("/").status, 200);
+    assert!(std::net::TcpStream::connect(addresses[1].1).is_err());
+    assert_eq!(run(next.gateway.sockets()).unwrap().len(), 1);
+}
+
+#[test]
+fn a_gateway_that_drains_is_seen_to_be_gone_by_who_connects() {
+    let origin = origin(Behaviour::Fault(Fault::Silent));
+    let mut params = params(&[origin.addr()]);
+    params.drain = Duration::from_millis(500);
+    let running = start(params);
+    let mut client = running.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(origin.wait_for_count(1, crate::harness::PATIENCE));
+    let gateway = &running.gateway;
+    std::thread::scope(|scope| {
+        let draining = scope.spawn(|| gateway.drain());
+        running
+            .wait_until("closed", |running| std::net::TcpStream::connect(running.address).is_err());
+        // Not only at the end.
+        assert!(!draining.is_finished());
+    });
+}
+
+#[test]
+fn who_waits_for_room_is_not_forgotten_by_a_new_configuration() {
+    let origin = origin(Behaviour::delayed(Duration::from_millis(200)));
+    let mut params = params(&[origin.addr()]);
+    servers(&mut params.upstreams[0]).limits =
+        UpstreamLimits { connections: 1, pending: 10, pending_timeout: Duration::from_secs(5) };
+    let running = start(params.clone());
+    let ask = || {
+        let mut client = running.client();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        client
+    };
+    let waiting = |count: f64| {
+        running.wait_until("in line", |running| {
+            running.metric("tidegate_upstream_waiting{upstream=\"shop\"}") == count
+        });
+    };
+    let mut first = ask();
+    assert!(origin.wait_for_count(1, crate::harness::PATIENCE));
+    let mut second = ask();
+    waiting(1.0);
+    servers(&mut params.upstreams[0]).retry.backoff = Duration::from_millis(2);
+    run(running.gateway.reload(params)).unwrap();
+    let mut third = ask();
+    // The second is in line still.
+    waiting(2.0);
+    for client in [&mut first, &mut second, &mut third] {
+        assert_eq!(client.response("GET").unwrap().status, 200);
+    }
+    assert_eq!(origin.in_flight_max(), 1);
+    running.wait_until_idle();
 }

@@ -260,3 +260,64 @@ fn folders_are_served_and_nothing_outside_of_them() {
         assert!(matches!(answer.status, 400 | 403 | 404), "{path}: {}", answer.status);
     }
 }
+
+#[test]
+fn what_the_cache_answers_is_copied_too() {
+    let fresh = vec![("cache-control".to_owned(), "max-age=60".to_owned())];
+    let server = origin(Behaviour::Respond(Response { headers: fresh, ..Response::default() }));
+    let shadow = echo();
+    let mut params = params(&[server.addr()]);
+    params.upstreams.push(upstream("shadow", &[shadow.addr()]));
+    let share = Ratio::new(1.0).unwrap();
+    params.routes[0].mirror = Some(Mirror { upstream: 1, share, in_flight_max: 1_000 });
+    params.routes[0].cache = Some(crate::caching::cache());
+    let running = start(params);
+    let mut client = running.client();
+    for _ in 0..10 {
+        assert_eq!(client.get("/a?b=c").status, 200);
+    }
+    // With a body: not copied.
+    client.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+    assert_eq!(client.response("POST").unwrap().status, 200);
+    assert_eq!(server.count(), 2);
+    assert!(shadow.wait_for_count(10, PATIENCE));
+    running.wait_until("counted", |running| running.metric("tidegate_mirrored_total") == 10.0);
+    running.wait_until_idle();
+    let copies = shadow.requests();
+    assert_eq!(copies.len(), 10);
+    for copy in copies {
+        assert_eq!((copy.method.as_str(), copy.target.as_str()), ("GET", "/a?b=c"));
+        assert_eq!(copy.header("x-forwarded-for"), Some("127.0.0.1"));
+        assert_eq!(copy.header("x-request-id").map(str::len), Some(32));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_written_down_as_what_came_before() {
+    let origin = echo();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let mut params = params(&[origin.addr()]);
+    params.access_log = Some(AccessLog {
+        path: path.clone(),
+        format: LogFormat::Json,
+        buffer: 1 << 20,
+        rotate: None,
+        keep: 0,
+    });
+    let running = start(params);
+    let mut client = running.client();
+    client.send("GET /one HTTP/1.1\r\nHost: first.example\r\n\r\n");
+    assert_eq!(client.response("GET").unwrap().status, 200);
+    client.send("GET /two HTTP/1.1\r\nHost: second.example\r\nbad header\r\n\r\n");
+    assert_eq!(client.response("GET").unwrap().status, 400);
+    running.gateway.drain();
+    let log = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    let id = lines[0]["request-id"].as_str().unwrap();
+    assert!(!id.is_empty());
+    let second = lines[1].to_string();
+    assert!(!second.contains("first.example") && !second.contains(id), "{log}");
+}

@@ -17,7 +17,7 @@ use crate::exit::{Exit, Failed};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Replay")]
 pub(crate) struct ReplayFlags {
-    /// Replay this access log (common or combined format, plain or gzip; - is stdin)
+    /// Replay this access log (combined, common or JSON, also compressed; - is stdin)
     #[arg(long, value_name = "FILE")]
     pub(crate) from_log: Option<PathBuf>,
     /// How many times faster than recorded

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use clap::Args;
 use config::{Look, read_gateway};
+use gateway::Gateway;
 use gateway::params::GatewayParams;
-use gateway::{Duty, Gateway, Purged};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
-use web::{Control, Pending, PurgeWhat, Refusal, Set};
+use web::{Control, Pending, Refusal, Set};
 
 use crate::exit::{Exit, Failed};
+use crate::output::style_of_stderr;
 use crate::upgrade;
 
 /// Run a gateway: balance, cache, limit and fail over, as one file says
@@ -28,7 +29,12 @@ pub(crate) struct UpArgs {
 }
 
 pub(crate) fn run(args: &UpArgs) -> Result<Exit, Failed> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(style_of_stderr().color)
+        .with_target(false)
+        .init();
+    load::raise_descriptor_limit();
     let params = read(&args.config).map_err(Failed::rendered)?;
     let mut inherited = upgrade::inherited().map_err(|error| Failed::environment(&error))?;
     let admin = params.admin.clone();
@@ -111,7 +117,11 @@ async fn operate(
             },
             _ = reopen.recv() => operator.gateway.reopen_log(),
             _ = renew.recv() => match operator.hand_over(copy.as_ref()).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    // The admin address is the successor's from now on.
+                    stop.notify_one();
+                    break;
+                }
                 Err(error) => tracing::error!(%error, "no successor took over"),
             },
             _ = terminate.recv() => break,
@@ -120,7 +130,7 @@ async fn operate(
         }
     }
     tracing::info!("draining");
-    stop.notify_one();
+    drop(copy);
     tokio::spawn(async move {
         // Whoever asks twice does not want to wait.
         tokio::select! {
@@ -130,7 +140,9 @@ async fn operate(
         std::process::exit(130);
     });
     let gateway = Arc::clone(&operator.gateway);
-    tokio::task::spawn_blocking(move || gateway.drain()).await.map_err(std::io::Error::other)
+    let drained = tokio::task::spawn_blocking(move || gateway.drain()).await;
+    stop.notify_one();
+    drained.map_err(std::io::Error::other)
 }
 
 /// What operators work on.
@@ -142,6 +154,9 @@ struct Operator {
 
 impl Operator {
     async fn reload_file(&self) -> Result<(), String> {
+        if self.gateway.is_draining() {
+            return Err("the gateway is draining, no configuration is read any more".to_owned());
+        }
         let params = read(&self.path)?;
         self.gateway.reload(params).await.map_err(|error| error.to_string())
     }
@@ -177,18 +192,7 @@ impl Control for Operator {
     }
 
     fn purge(&self, purge: &web::Purge) -> Result<Value, Refusal> {
-        let what = match &purge.what {
-            PurgeWhat::Url(url) => Purged::Url(url.clone()),
-            PurgeWhat::Prefix(prefix) => Purged::Prefix(prefix.clone()),
-            PurgeWhat::Tag(tag) => Purged::Tag(tag.clone()),
-            PurgeWhat::All => Purged::All,
-        };
-        let how =
-            if purge.soft { gateway::cache::Purge::Soft } else { gateway::cache::Purge::Hard };
-        if self.gateway.purge(&what, how) {
-            return Ok(json!({ "purged": true }));
-        }
-        Err(Refusal::Invalid("a URL has a scheme and a host: https://shop.example/path".to_owned()))
+        crate::admin::purge(&self.gateway, purge)
     }
 
     fn drain(&self) -> Result<Value, Refusal> {
@@ -197,15 +201,6 @@ impl Control for Operator {
     }
 
     fn set_server(&self, upstream: &str, server: &str, set: Set) -> Result<Value, Refusal> {
-        let found = match set {
-            Set::Up => self.gateway.set_duty(upstream, server, Duty::Normal),
-            Set::Drain => self.gateway.set_duty(upstream, server, Duty::Drain),
-            Set::Down => self.gateway.set_duty(upstream, server, Duty::Down),
-            Set::Weight(weight) => self.gateway.set_weight(upstream, server, weight),
-        };
-        if found {
-            return Ok(json!({ "changed": true }));
-        }
-        Err(Refusal::NotFound(format!("upstream `{upstream}` has no server `{server}`")))
+        crate::admin::set_server(&self.gateway, upstream, server, set)
     }
 }

@@ -1,51 +1,50 @@
 //! `tidegate demo`: the whole product on one screen, without any configuration.
 //!
-//! A sample shop opens on loopback; a compressed day of users visits it; then a short search tells
-//! how many visits per second it holds, and whether the day came close.
+//! A sample shop of three servers opens on loopback, with a gateway in front. A compressed day of
+//! users visits it; one server is slowed, one is killed. Then the same evening without the
+//! gateway's help, and a short search for how many visits per second the shop holds.
 
+mod day;
+mod front;
+mod keep;
 mod shop;
+mod words;
 
-use std::path::Path;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
-use config::{Look, ScenarioFile, parse_scenario, resolve};
 use load::capacity::{CapacityResult, SearchBy, SearchParams, TrialLengths};
-use load::params::{LoadParams, Model};
 use load::results::RunResult;
-use load::slo::parse_slo;
 use load::verdict::BoundBy;
-use policy::{Curve, Stage};
 
-use crate::cmd::{execute, search_for};
+use crate::cmd::search_for;
+use crate::demo::day::{ALL_DAY, EVENING, HOUR, PROMISE, USERS_MAX, visit};
+use crate::demo::front::Folder;
 use crate::demo::shop::Shop;
 use crate::exit::{Exit, Failed};
-use crate::output::{Output, print_all, style_of_stdout};
+use crate::output::{print_all, style_of_stdout};
 use crate::signals;
 
-const SCENARIO: &str = include_str!("shop.toml");
-/// Users by hour of the day, as a share of the busiest hour: asleep at four, busiest at eight in
-/// the evening.
-const DAY: [u32; 24] =
-    [22, 14, 9, 6, 5, 8, 16, 30, 46, 58, 66, 72, 78, 74, 70, 70, 74, 82, 90, 97, 100, 86, 60, 36];
-/// Users in the busiest hour.
-const USERS_MAX: f64 = 300.0;
-/// How long an hour takes.
-const HOUR: Duration = Duration::from_millis(1_500);
-/// What the shop promises.
-const PROMISE: &str = "p95<150ms,failures<1%";
 /// First rate that the search tries, per second.
-const SEARCH_START: f64 = 200.0;
+const SEARCH_START: f64 = 500.0;
 /// Highest rate that it tries.
 const SEARCH_MAX: f64 = 20_000.0;
 /// Most trials of the search, so that the demo ends in time.
 const TRIALS_MAX: usize = 14;
+/// How long trials take: long enough that those who came to look have come to buy.
+const LENGTHS: TrialLengths = TrialLengths {
+    short: Duration::from_millis(1_500),
+    long: Duration::from_millis(2_500),
+    confirm: Duration::from_secs(4),
+    warm_up: Duration::from_millis(700),
+};
 
 /// See it work: a sample shop, a compressed day of users, and how many it holds
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  tidegate demo")]
 pub(crate) struct DemoArgs {
-    /// Leave the shop open afterwards, until Ctrl-C
+    /// Leave the shop and its gateway open afterwards, until Ctrl-C
     #[arg(long)]
     keep: bool,
     /// Show no progress
@@ -54,79 +53,66 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failed> {
-    let shop = Shop::open().map_err(|error| Failed::environment(&error))?;
-    eprintln!("the sample shop is open at {} ({} clerks)", shop.url(), shop::CLERKS);
+    let failed = |error: std::io::Error| Failed::environment(&error);
+    let shop = Shop::open().map_err(failed)?;
+    let folder = Folder::make().map_err(failed)?;
+    let params = front::params(&shop, &folder)?;
+    let (gateway, address) = front::start(params.clone())?;
+    eprintln!(
+        "the sample shop is open at http://{address}: {} servers of {} clerks behind a gateway",
+        shop::SERVERS,
+        shop::CLERKS
+    );
 
     eprintln!("\n1. a day of up to {USERS_MAX} users, an hour in {HOUR:?}\n");
-    let day = params_of_day(&shop)?;
-    let mut output = if args.quiet { Output::silent() } else { Output::progress_only() };
-    let result = execute(day, &mut output)?;
-    output.finish(&result)?;
-    if result.interrupted {
+    let day = visit(ALL_DAY, address, (&gateway, &shop), args.quiet)?;
+    if day.result.interrupted {
         return Ok(Exit::Ok);
     }
+    eprintln!("\n2. the evening once more, without the gateway's help\n");
+    let (helpless, its_address) = front::start(front::without(params))?;
+    let without = visit(EVENING, its_address, (&helpless, &shop), args.quiet)?;
+    drop(helpless);
+    if without.result.interrupted {
+        return Ok(Exit::Ok);
+    }
+    let alone = shop.capacity_per_s();
+    print_all(&format!(
+        "\n{}\n{}\n{}",
+        words::course(&day.result),
+        words::felt(&day, &without),
+        words::deeds(&day)
+    ));
 
-    eprintln!("\n2. how many requests per second does it hold with {PROMISE}?\n");
-    let params = params_of_search(&shop)?;
-    let mut search = SearchParams::new(SearchBy::Rate, params.slo.clone(), SEARCH_MAX);
-    search.start = SEARCH_START;
-    search.lengths = TrialLengths::QUICK;
-    search.trials_max = TRIALS_MAX;
-    let capacity = search_for(&params, search, args.quiet)?;
-    print_all(&report::terminal::capacity_text(&capacity, style_of_stdout()));
-    print_all(&conclusion(&result, &capacity));
+    eprintln!("\n3. how many requests per second does it hold with {PROMISE}?\n");
+    let capacity = search(address, args.quiet)?;
+    let text = report::terminal::capacity_text(&capacity, style_of_stdout());
+    // The answer; the trials behind it have been told already.
+    print_all(&format!("\n{}\n", text.split("\n\n").next().unwrap_or_default().trim_end()));
+    print_all(&conclusion(&day.result, &capacity, alone));
 
     if args.keep && !signals::interrupted() {
-        eprintln!("\nthe shop stays open at {} until Ctrl-C", shop.url());
-        signals::wait();
+        keep::keep(gateway, address, &shop, folder.path())?;
     }
     Ok(Exit::Ok)
 }
 
-fn scenario() -> Result<ScenarioFile, Failed> {
-    parse_scenario("shop.toml", SCENARIO, Path::new("."))
-        .map_err(|errors| Failed::rendered(errors.render(Look::of_stderr())))
+fn search(address: SocketAddr, quiet: bool) -> Result<CapacityResult, Failed> {
+    let params = day::params(address)?;
+    let mut search = SearchParams::new(SearchBy::Rate, params.slo.clone(), SEARCH_MAX);
+    search.start = SEARCH_START;
+    search.lengths = LENGTHS;
+    search.trials_max = TRIALS_MAX;
+    search_for(&params, search, quiet)
 }
 
-/// The parameters that every part of the demo has in common.
-fn params(shop: &Shop) -> Result<LoadParams, Failed> {
-    let file = scenario()?;
-    let mut settings = file.settings;
-    let host =
-        shop.url().parse().map_err(|error: config::ValueError| Failed::usage(error.to_string()))?;
-    settings.host = Some(host);
-    settings.slo = parse_slo(PROMISE).map_err(|error| Failed::bug(&error))?;
-    resolve(file.scenario, settings)
-        .map_err(|errors| Failed::rendered(errors.render(Look::of_stderr())))
-}
-
-fn params_of_day(shop: &Shop) -> Result<LoadParams, Failed> {
-    let mut params = params(shop)?;
-    let stages: Vec<Stage> = DAY
-        .iter()
-        .map(|&share| Stage { target: f64::from(share) / 100.0 * USERS_MAX, duration: HOUR })
-        .collect();
-    let start = f64::from(DAY[DAY.len() - 1]) / 100.0 * USERS_MAX;
-    // The table holds finite levels only.
-    let users = Curve::staged(start, &stages).or_else(|_| Curve::constant(USERS_MAX));
-    params.stop.run_time = Some(HOUR * DAY.len() as u32);
-    if let Ok(users) = users {
-        params.model = Model::Closed { users };
-    }
-    Ok(params)
-}
-
-fn params_of_search(shop: &Shop) -> Result<LoadParams, Failed> {
-    params(shop)
-}
-
-/// What the two parts say together.
-fn conclusion(day: &RunResult, capacity: &CapacityResult) -> String {
+/// What the parts say together.
+fn conclusion(day: &RunResult, capacity: &CapacityResult, alone: f64) -> String {
     if capacity.bound_by == BoundBy::Generator {
         return "\nThis machine is too busy to tell how much the shop holds.\n".to_owned();
     }
     let busiest = day.series.iter().map(|point| point.requests_per_s).fold(0.0, f64::max);
-    let holds = capacity.requests_per_s;
+    let holds = capacity.load;
     let share = busiest / holds.max(1.0) * 100.0;
     let advice = if share > 100.0 {
         "it needs more clerks for such a day"
@@ -137,6 +123,7 @@ fn conclusion(day: &RunResult, capacity: &CapacityResult) -> String {
     };
     format!(
         "\nThe busiest second of the day had {busiest:.0} requests; the shop holds {holds:.0} \
-         per second, {share:.0} %: {advice}.\n"
+         per second, {share:.0} %: {advice}.\nIts clerks alone could do {alone:.0}; the rest comes \
+         from the cache.\n"
     )
 }

@@ -26,8 +26,9 @@ pub(super) fn run(args: &[&str]) -> Result<()> {
             let folder = tempfile::tempdir()?;
             let suite = Suite::install()?;
             let _origin = suite.origin(Some(origin), folder.path())?;
-            tell(url, &suite.run(url)?);
-            Ok(())
+            let outcomes = suite.run(url)?;
+            tell(url, &outcomes);
+            compare(&Results::read()?, &outcomes)
         }
         Some(names) => names.split(',').try_for_each(theirs),
     }
@@ -77,9 +78,8 @@ fn compare(stored: &Results, outcomes: &[Outcome]) -> Result<()> {
         .filter(|outcome| before(outcome) && !is_passed(&outcome.result))
         .map(|outcome| format!("{}: {} ({})", outcome.id, outcome.result, outcome.said))
         .collect();
-    let won = judged().filter(|outcome| !before(outcome) && is_passed(&outcome.result)).count();
-    if won > 0 {
-        eprintln!("{won} more tests pass than are stored: UPDATE_CONFORMANCE=1 stores them");
+    for won in judged().filter(|outcome| !before(outcome) && is_passed(&outcome.result)) {
+        eprintln!("{} passes and did not before: UPDATE_CONFORMANCE=1 stores it", won.id);
     }
     if !lost.is_empty() {
         bail!("{} cache tests passed before and do not now:\n{}", lost.len(), lost.join("\n"));
