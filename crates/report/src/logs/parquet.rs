@@ -281,6 +281,7 @@ fn write_group(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use parquet::file::metadata::RowGroupMetaData;
     use parquet::file::reader::{FileReader, SerializedFileReader};
     use parquet::record::RowAccessor;
 
@@ -337,7 +338,7 @@ mod tests {
         file.finish().unwrap();
         let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
         let metadata = reader.metadata();
-        let rows: Vec<i64> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
+        let rows: Vec<i64> = metadata.row_groups().iter().map(RowGroupMetaData::num_rows).collect();
         assert_eq!(rows, [ROWS_MAX as i64, 1]);
     }
 

@@ -79,7 +79,9 @@ pub(super) fn text(sizing: &Sizing, style: Style) -> String {
     if demand.outages.len() > TOLD_MAX {
         line(format!("and {} more such gaps", demand.outages.len() - TOLD_MAX));
     }
-    if let Some((forecast, best)) = sizing.forecast.as_ref().and_then(|it| Some((it, it.scores.first()?))) {
+    if let Some((forecast, best)) =
+        sizing.forecast.as_ref().and_then(|it| Some((it, it.scores.first()?)))
+    {
         line(format!(
             "foretold best by {}: off by {} of an hour's requests, {} days ahead",
             best.name,

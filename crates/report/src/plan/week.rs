@@ -105,7 +105,8 @@ mod tests {
     fn rates_are_those_of_the_local_hour() {
         let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
         // 2024-02-26 00:00 UTC is Monday two o'clock there.
-        let series = Series { start_s: 1_708_905_600, step_s: 3600, counts: vec![7200.0, f64::NAN], zone };
+        let series =
+            Series { start_s: 1_708_905_600, step_s: 3600, counts: vec![7200.0, f64::NAN], zone };
         let rates = rates(&series);
         assert_eq!((rates[2], rates[3], rates[1]), (Some(2.0), None, None));
         assert_eq!(DAY_S / 3600 * 7, HOURS as i64);

@@ -111,7 +111,16 @@ struct Serving {
 
 impl Serving {
     fn start(plan: &Path, more: &[&str]) -> Serving {
-        let flags = ["plan", "serve", "--plan", path(plan), "--listen", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+        let flags = [
+            "plan",
+            "serve",
+            "--plan",
+            path(plan),
+            "--listen",
+            "127.0.0.1:0",
+            "--grpc",
+            "127.0.0.1:0",
+        ];
         let mut child = command(&[&flags[..], more].concat())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -178,7 +187,8 @@ struct Keda {
 
 impl Keda {
     async fn connect(address: SocketAddr) -> Keda {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap().timeout(PATIENCE);
+        let endpoint =
+            Endpoint::from_shared(format!("http://{address}")).unwrap().timeout(PATIENCE);
         Keda { grpc: tonic::client::Grpc::new(endpoint.connect().await.unwrap()) }
     }
 
@@ -213,7 +223,11 @@ impl Keda {
 
 fn object() -> ScaledObjectRef {
     let metadata = HashMap::from([("scalerAddress".to_owned(), "tidegate:8091".to_owned())]);
-    ScaledObjectRef { name: "web".to_owned(), namespace: "default".to_owned(), scaler_metadata: metadata }
+    ScaledObjectRef {
+        name: "web".to_owned(),
+        namespace: "default".to_owned(),
+        scaler_metadata: metadata,
+    }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -230,7 +244,11 @@ fn keda_is_told_the_larger_of_load_and_floor() {
     assert_eq!((&before["reactive"], &before["controller"]), (&Value::Null, &"keda".into()));
     // The first measurement is answered at once: four instances more, as HPA allows in 15 s.
     let (status, after) = serving.ask("POST", "/load", r#"{"rate": 700}"#);
-    assert_eq!((status, &after["instances"], &after["seen"]), (200, &6.into(), &700.0.into()), "{after}");
+    assert_eq!(
+        (status, &after["instances"], &after["seen"]),
+        (200, &6.into(), &700.0.into()),
+        "{after}"
+    );
     assert_eq!(serving.ask("POST", "/load", "many").0, 400);
     assert_eq!(serving.ask("DELETE", "/load", "").0, 405);
     assert_eq!(serving.ask("GET", "/nowhere", "").0, 404);
@@ -273,7 +291,8 @@ fn a_stream_ends_when_the_program_does() {
         let path = PathAndQuery::from_static("/externalscaler.ExternalScaler/StreamIsActive");
         let codec = ProstCodec::<ScaledObjectRef, IsActiveResponse>::default();
         let request = tonic::Request::new(object());
-        let mut stream = keda.grpc.server_streaming(request, path, codec).await.unwrap().into_inner();
+        let mut stream =
+            keda.grpc.server_streaming(request, path, codec).await.unwrap().into_inner();
         assert_eq!(stream.message().await.unwrap(), Some(IsActiveResponse { result: true }));
         let ended = tokio::task::spawn_blocking(move || serving.end());
         assert_eq!(stream.message().await.unwrap(), None);
@@ -286,7 +305,10 @@ fn a_shadow_tells_nothing_and_records_all() {
     let (_folder, plan) = plan_file();
     let serving = Serving::start(&plan, &["--shadow"]);
     let (_, told) = serving.ask("POST", "/load", r#"{"rate": 700}"#);
-    assert_eq!((&told["instances"], &told["wanted"], &told["shadow"]), (&0.into(), &6.into(), &true.into()));
+    assert_eq!(
+        (&told["instances"], &told["wanted"], &told["shadow"]),
+        (&0.into(), &6.into(), &true.into())
+    );
     let address = serving.grpc;
     block_on(async {
         let mut keda = Keda::connect(address).await;
@@ -295,7 +317,8 @@ fn a_shadow_tells_nothing_and_records_all() {
     });
     let (code, stdout) = serving.end();
     assert_eq!(code, 0);
-    let wanted: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let wanted: Vec<Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(wanted.iter().any(|line| line["wanted"] == 6), "{stdout}");
 }
 
@@ -320,7 +343,16 @@ fn what_is_no_plan_is_refused() {
     let file = folder.path().join("plan.json");
     let serve = |text: &str| {
         fs::write(&file, text).unwrap();
-        tidegate(&["plan", "serve", "--plan", path(&file), "--listen", "127.0.0.1:0", "--grpc", "127.0.0.1:0"])
+        tidegate(&[
+            "plan",
+            "serve",
+            "--plan",
+            path(&file),
+            "--listen",
+            "127.0.0.1:0",
+            "--grpc",
+            "127.0.0.1:0",
+        ])
     };
     for (text, reason) in [
         ("", "tidegate plan --json"),

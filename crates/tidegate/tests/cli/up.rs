@@ -124,7 +124,8 @@ pub(crate) fn config(folder: &Path, web: &str, origin: &Origin, more: &str) -> P
     file
 }
 
-pub(crate) const SITE: &str = "[route.site]\nmatch = { path-prefix = \"/\" }\nupstream = \"shop\"\n";
+pub(crate) const SITE: &str =
+    "[route.site]\nmatch = { path-prefix = \"/\" }\nupstream = \"shop\"\n";
 
 #[test]
 fn a_gateway_serves_tells_and_drains() {

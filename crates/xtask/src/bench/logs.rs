@@ -41,7 +41,9 @@ pub(crate) fn run() -> Result<()> {
     };
     let goaccess = |log: &Path| {
         let mut command = Command::new("goaccess");
-        command.args(["--no-global-config", "--no-progress", "--log-format=COMBINED", "-o"]);
+        command.args(["--no-global-config", "--no-progress", "--log-format=COMBINED"]);
+        // So that both count the same, see docs/reference/logs.md.
+        command.args(["--no-query-string", "--http-method=no", "--http-protocol=no", "-o"]);
         command.arg(folder.path().join("goaccess.json")).arg(log);
         command
     };

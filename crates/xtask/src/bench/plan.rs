@@ -33,12 +33,7 @@ struct Trace {
     zone: &'static str,
 }
 
-const fn trace(
-    name: &'static str,
-    file: &'static str,
-    step_s: f64,
-    zone: &'static str,
-) -> Trace {
+const fn trace(name: &'static str, file: &'static str, step_s: f64, zone: &'static str) -> Trace {
     Trace { name, file, dates: None, step_s, zone }
 }
 
@@ -104,8 +99,7 @@ fn scaled(text: &str, trace: &Trace) -> Result<String> {
         let (time, count) = (fields.next()?, fields.next()?);
         Some((time.to_owned(), count.parse().ok()?))
     };
-    let rows: Vec<(String, f64)> =
-        lines.filter_map(row).filter(|(time, _)| wanted(time)).collect();
+    let rows: Vec<(String, f64)> = lines.filter_map(row).filter(|(time, _)| wanted(time)).collect();
     let mean = rows.iter().map(|(_, count)| count).sum::<f64>() / rows.len() as f64 / trace.step_s;
     ensure!(mean > 0.0, "{}: no requests", trace.name);
     let factor = MEAN_PER_S / mean;
@@ -157,7 +151,8 @@ fn page(planned: &[Planned]) -> Result<String> {
             Ok((number(&value["instance-hours"])?, number(&value["late-ratio"])?))
         };
         let (plain, _) = baseline("hpa-70")?;
-        let cell = |(hours, late): (f64, f64)| format!("{:.2} / {:.3} %", hours / plain, late * 100.0);
+        let cell =
+            |(hours, late): (f64, f64)| format!("{:.2} / {:.3} %", hours / plain, late * 100.0);
         let recommended = json["recommended"]["controller"].as_str().unwrap_or_default();
         let windows = json["recommended"]["parameters"]["windows"].as_array().map_or(0, Vec::len);
         let _ = writeln!(

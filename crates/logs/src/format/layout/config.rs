@@ -17,7 +17,37 @@ pub(super) fn layouts(text: &str) -> Result<Vec<Layout>, LayoutError> {
     }?;
     // One may be the beginning of another: the longer tells more.
     found.sort_by_key(|layout| std::cmp::Reverse(layout.ops.len()));
-    if found.is_empty() { Err(LayoutError::new("there is none in it")) } else { Ok(found) }
+    if found.is_empty() {
+        Err(LayoutError::new("there is none with a time in it"))
+    } else {
+        Ok(found)
+    }
+}
+
+/// Names of servers and of GoAccess for formats that are detected.
+const DETECTED: [&str; 13] = [
+    "combined",
+    "common",
+    "vhost_combined",
+    "vhost_common",
+    "vcombined",
+    "vcommon",
+    "w3c",
+    "cloudfront",
+    "awselb",
+    "awsalb",
+    "caddy",
+    "traefikclf",
+    "json",
+];
+
+/// Whether this is the name of a format that needs no layout.
+fn is_detected(format: &str) -> bool {
+    DETECTED.iter().any(|name| name.eq_ignore_ascii_case(format))
+}
+
+fn named(format: &str) -> LayoutError {
+    LayoutError::new(format!("{format} is detected by itself; leave it out"))
 }
 
 fn without_comments(text: &str) -> String {
@@ -26,6 +56,9 @@ fn without_comments(text: &str) -> String {
 
 /// A format string by its looks.
 fn one(format: &str) -> Result<Layout, LayoutError> {
+    if is_detected(format) {
+        return Err(named(format));
+    }
     if format.starts_with('\'') {
         // Several quoted pieces, as nginx.conf has them.
         let found = nginx_file(&format!("log_format nginx {format};"))?;
@@ -38,7 +71,10 @@ fn one(format: &str) -> Result<Layout, LayoutError> {
         return nginx::compile(format, "nginx");
     }
     if !format.contains('%') {
-        return Err(LayoutError::new("it has neither `$` variables nor `%` directives"));
+        return Err(LayoutError::new(
+            "it has neither `$` variables nor `%` directives; give it as the server's configuration has it, or \
+             the file that has it",
+        ));
     }
     let has = |signs: &[&str]| signs.iter().any(|sign| format.contains(sign));
     let is_apache = has(&["%>s", "}i", "}t", "}T"]) && !has(&["%^"]);
@@ -85,7 +121,8 @@ fn goaccess_file(text: &str) -> Result<Layout, LayoutError> {
         "" => (value("date-format"), value("time-format")),
         both => (both, both),
     };
-    goaccess::compile(value("log-format"), date, time)
+    let format = value("log-format");
+    if is_detected(format) { Err(named(format)) } else { goaccess::compile(format, date, time) }
 }
 
 /// `log_format name [escape=…] 'text' 'text' …;`

@@ -30,9 +30,7 @@ pub struct Layout {
 
 /// A format that cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "cannot use the log format: {problem}; give the format as the server's configuration has it"
-)]
+#[error("cannot use the log format: {problem}")]
 pub struct LayoutError {
     /// What is wrong with it.
     pub problem: String,

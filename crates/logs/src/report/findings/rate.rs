@@ -48,13 +48,10 @@ pub(super) fn networks(seen: &Aggregate) -> Vec<Ranked> {
     let mut members: HashMap<IpNet, usize> = HashMap::default();
     networks.iter().flatten().for_each(|network| *members.entry(*network).or_default() += 1);
     let peaks = peaks(seen, |cell| networks.get(cell.client as usize).copied().flatten());
-    let mut found = outstanding(
-        seen,
-        FindingKind::NetworkRate,
-        &peaks,
-        ToString::to_string,
-        |network, _| rules::deny(Some(*network)),
-    );
+    let mut found =
+        outstanding(seen, FindingKind::NetworkRate, &peaks, ToString::to_string, |network, _| {
+            rules::deny(Some(*network))
+        });
     found.retain(|ranked| {
         let network = ranked.finding.subject.parse::<IpNet>();
         network.is_ok_and(|network| members.get(&network).is_some_and(|members| *members > 1))

@@ -50,7 +50,7 @@ pub(super) fn limit_agent(agent: &str, per_minute: u64) -> Rule {
              rate-limit = {{ key = \"route\", rate = \"{burst}/m\", burst = {burst} }}\n"
         ),
         nginx: format!(
-            "# in http\nmap $http_user_agent $limited_agent {{ default \"\"; \"{agent}\" agent; }}\n\
+            "# in http\nmap_hash_bucket_size 512;\nmap $http_user_agent $limited_agent {{ default \"\"; \"{agent}\" agent; }}\n\
              limit_req_zone $limited_agent zone=agent:1m rate={burst}r/m;\n\
              # in server or location\nlimit_req zone=agent burst={burst} nodelay;\n"
         ),

@@ -97,8 +97,7 @@ fn script(
         },
     });
     let bounds = json!({ "MinCapacity": policy.min, "MaxCapacity": policy.max });
-    let mut requests =
-        vec![("register-scalable-target", bounds), ("put-scaling-policy", tracking)];
+    let mut requests = vec![("register-scalable-target", bounds), ("put-scaling-policy", tracking)];
     let actions = ScheduledAction::from_windows(&policy.windows, policy.min);
     for (index, action) in actions.iter().enumerate() {
         let schedule = json!({

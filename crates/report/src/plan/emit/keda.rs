@@ -13,15 +13,18 @@ pub(super) fn manifest(draft: &Draft<'_>) -> String {
     let threshold = decimal(policy.target_rate_per_instance);
     let mut about = draft.about.clone();
     if !windows.is_empty() {
+        let floors: Vec<String> = (1..=windows.len()).map(|n| format!("floor_{n}")).collect();
+        let (load, floors) = (format!("requests / {threshold}"), floors.join(" + "));
         about.extend([
             "The largest trigger counts: requests ask for what the load needs, cron triggers hold the"
                 .to_owned(),
             "floor of the schedule. Cron can only raise: minReplicaCount is the floor at all other times."
                 .to_owned(),
+            "As one formula instead, if triggers should not each make a metric (try it first):"
+                .to_owned(),
             format!(
-                "As one formula instead (advanced.scalingModifiers, needs KEDA 2.12; try it first): \
-                 formula \"requests / {threshold} > floor_1 ? requests / {threshold} : floor_1\", \
-                 target \"1\", metricType AverageValue"
+                "  advanced.scalingModifiers: {{formula: \"{load} > {floors} ? {load} : {floors}\", \
+                 target: \"1\", metricType: AverageValue}}"
             ),
         ]);
     }

@@ -38,14 +38,8 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Format; 6] = [
-        Format::Keda,
-        Format::Hpa,
-        Format::Knative,
-        Format::Aws,
-        Format::Lambda,
-        Format::Cron,
-    ];
+    pub const ALL: [Format; 6] =
+        [Format::Keda, Format::Hpa, Format::Knative, Format::Aws, Format::Lambda, Format::Cron];
 
     /// Its name on the command line.
     #[must_use]
@@ -118,9 +112,7 @@ impl Default for Names {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmitError {
     /// No policy that was tried can be expressed.
-    #[error(
-        "no policy that {format} can express was tried: plan with --controllers {controllers}"
-    )]
+    #[error("no policy that {format} can express was tried: plan with --controllers {controllers}")]
     NotTried {
         /// Name of the format.
         format: &'static str,
@@ -163,7 +155,8 @@ struct Draft<'a> {
 pub fn emit(format: Format, answer: &Answer, names: &Names) -> Result<String, EmitError> {
     check_names(format, names)?;
     let (chosen, about) = chosen(format, answer)?;
-    let policy = chosen.policy();
+    let mut policy = chosen.policy();
+    policy.windows = schedule::joined(&policy.windows);
     if !policy.windows.is_empty() && policy.zone.is_empty() {
         return Err(EmitError::NoZone);
     }

@@ -14,6 +14,26 @@ pub(super) struct CronWindow {
     pub(super) replicas: u32,
 }
 
+/// `windows` without entries that change nothing: neighbours on the same days at the same level are
+/// one.
+pub(super) fn joined(windows: &[Window]) -> Vec<Window> {
+    let mut sorted = windows.to_vec();
+    sorted.sort_by_key(|window| (window.days, window.start_minute));
+    let mut joined: Vec<Window> = Vec::with_capacity(sorted.len());
+    for window in sorted {
+        match joined.last_mut() {
+            Some(last)
+                if (last.days, last.replicas) == (window.days, window.replicas)
+                    && last.end_minute >= window.start_minute =>
+            {
+                last.end_minute = last.end_minute.max(window.end_minute);
+            }
+            _ => joined.push(window),
+        }
+    }
+    joined
+}
+
 /// `windows` between cron entries, and the floor of all other times. Windows that cover the whole
 /// week raise that floor; whole days become one stretch from the first to the last of them, because
 /// an entry that ends when it begins is refused.
@@ -108,6 +128,22 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_at_the_same_level_are_one_window() {
+        let split = [
+            window(WEEKDAYS, 600, 660, 3),
+            window(WEEKDAYS, 540, 600, 3),
+            window(WEEKEND, 660, 720, 3),
+            window(WEEKDAYS, 660, 720, 4),
+        ];
+        let expected = [
+            window(WEEKDAYS, 540, 660, 3),
+            window(WEEKDAYS, 660, 720, 4),
+            window(WEEKEND, 660, 720, 3),
+        ];
+        assert_eq!(joined(&split), expected);
+    }
+
+    #[test]
     fn windows_that_end_at_midnight_end_on_the_next_day() {
         let own = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(
@@ -116,10 +152,7 @@ mod tests {
         );
         assert_eq!(entries(&[window(WEEKEND, 0, 1440, 4)]), [own("0 0 * * 6", "0 0 * * 1")]);
         assert_eq!(entries(&[window(WEEKDAYS, 0, 1440, 4)]), [own("0 0 * * 1", "0 0 * * 6")]);
-        assert_eq!(
-            entries(&[window(0b100_0011, 0, 1440, 4)]),
-            [own("0 0 * * 0", "0 0 * * 3")]
-        );
+        assert_eq!(entries(&[window(0b100_0011, 0, 1440, 4)]), [own("0 0 * * 0", "0 0 * * 3")]);
         let always = [window(EVERY_DAY, 0, 1440, 4), window(EVERY_DAY, 60, 120, 3)];
         assert_eq!(cron_windows(&always, 1), (4, Vec::new()));
     }

@@ -280,7 +280,10 @@ fn yaml<S: DeserializeOwned>(text: &str) -> Object<S> {
 
 fn check_object<S>(object: &Object<S>, api_version: &str, kind: &str) {
     assert_eq!((object.api_version.as_str(), object.kind.as_str()), (api_version, kind));
-    assert_eq!((object.metadata.name.as_str(), object.metadata.namespace.as_str()), ("web", "default"));
+    assert_eq!(
+        (object.metadata.name.as_str(), object.metadata.namespace.as_str()),
+        ("web", "default")
+    );
 }
 
 fn check_target(target: &TargetRef) {
@@ -303,7 +306,10 @@ fn keda_holds_the_floor_by_cron() {
     behavior.check();
     assert_eq!(behavior.scale_down.stabilization_window_seconds, 600);
     let (first, cron) = spec.triggers.split_first().unwrap();
-    assert_eq!((first.kind.as_str(), first.metric_type.as_deref()), ("prometheus", Some("AverageValue")));
+    assert_eq!(
+        (first.kind.as_str(), first.metric_type.as_deref()),
+        ("prometheus", Some("AverageValue"))
+    );
     let metadata: PrometheusMetadata = serde_json::from_value(first.metadata.clone()).unwrap();
     assert_eq!(metadata.threshold.parse(), Ok(59.5));
     assert_eq!(metadata.query, Names::default().query);
@@ -317,7 +323,9 @@ fn keda_holds_the_floor_by_cron() {
         .collect();
     let entries: Vec<(&str, &str, &str, &str)> = cron
         .iter()
-        .map(|(name, it)| (name.as_str(), it.start.as_str(), it.end.as_str(), it.desired_replicas.as_str()))
+        .map(|(name, it)| {
+            (name.as_str(), it.start.as_str(), it.end.as_str(), it.desired_replicas.as_str())
+        })
         .collect();
     assert_eq!(
         entries,
@@ -355,9 +363,8 @@ fn knative_has_annotations_in_their_ranges() {
     assert_eq!(container_concurrency, 9);
     assert_eq!(containers[0].image, Names::default().image);
     let mut annotations = object.spec.template.metadata.annotations;
-    let mut take = |name: &str| {
-        annotations.remove(&format!("autoscaling.knative.dev/{name}")).unwrap()
-    };
+    let mut take =
+        |name: &str| annotations.remove(&format!("autoscaling.knative.dev/{name}")).unwrap();
     let number = |text: String| text.parse::<f64>().unwrap();
     let seconds = |text: String| text.strip_suffix('s').unwrap().parse::<f64>().unwrap();
     assert_eq!(take("class"), "kpa.autoscaling.knative.dev");
@@ -397,7 +404,8 @@ fn aws_tracks_requests_and_schedules_the_floor() {
     let target: RegisterScalableTarget = parsed(&requests[0], "register-scalable-target");
     assert_eq!((target.min_capacity, target.max_capacity), (2, 40));
     let whose = (target.service_namespace, target.resource_id, target.scalable_dimension);
-    let ecs = ("ecs".to_owned(), "service/default/web".to_owned(), "ecs:service:DesiredCount".to_owned());
+    let ecs =
+        ("ecs".to_owned(), "service/default/web".to_owned(), "ecs:service:DesiredCount".to_owned());
     assert_eq!(whose, ecs);
     let policy: PutScalingPolicy = parsed(&requests[1], "put-scaling-policy");
     assert_eq!((policy.service_namespace, policy.resource_id, policy.scalable_dimension), ecs);
@@ -459,7 +467,8 @@ fn lambda_counts_execution_environments() {
 #[test]
 fn a_crontab_moves_the_floor_only() {
     let text = text(Format::Cron, Kind::Keda);
-    let entries: Vec<&str> = text.lines().filter(|line| line.contains("kubectl") && !line.starts_with('#')).collect();
+    let entries: Vec<&str> =
+        text.lines().filter(|line| line.contains("kubectl") && !line.starts_with('#')).collect();
     assert!(text.contains("\nCRON_TZ=Europe/Paris\n"));
     assert_eq!(entries.len(), 5);
     assert!(entries.contains(

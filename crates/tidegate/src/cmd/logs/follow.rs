@@ -1,6 +1,6 @@
 //! `--follow`: the report of a log that is being written.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
@@ -125,6 +125,8 @@ impl View<'_> {
         }
         picture.push_str(&format!("\x1b[0m{below}\x1b[?7h"));
         print_all(&picture);
+        // Its last line has no end. A terminal that is gone is nobody's loss.
+        let _ = std::io::stdout().flush();
     }
 }
 

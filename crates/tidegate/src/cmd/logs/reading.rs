@@ -2,9 +2,9 @@
 
 use clap::Args;
 use logs::report::{Filter, Setup};
-use logs::{Layout, Options};
+use logs::{Layout, LayoutError, Options};
 
-use crate::exit::Failed;
+use crate::exit::{Exit, Failed};
 
 /// How logs are read, the same for all verbs that read them.
 #[derive(Debug, Args)]
@@ -47,11 +47,8 @@ impl ReadingFlags {
     /// When the format cannot be used.
     pub(crate) fn options(&self) -> Result<Options, Failed> {
         let mut options = Options { zone_min: self.zone, ..Options::default() };
-        if let Some(text) = &self.log_format {
-            // A path is meant when there is such a file.
-            let text = std::fs::read_to_string(text).unwrap_or_else(|_| text.clone());
-            let layouts = Layout::all(&text).map_err(|error| Failed::usage(error.to_string()))?;
-            options.layouts = layouts.into();
+        if let Some(format) = &self.log_format {
+            options.layouts = layouts(format)?.into();
         }
         if let Some(jobs) = self.jobs {
             options.jobs = jobs;
@@ -80,6 +77,24 @@ impl ReadingFlags {
             Filter::parse(&conditions).map_err(|error| Failed::usage(error.to_string()))?;
         let (anonymise, forwarded) = (self.anonymise, self.forwarded);
         Ok(Setup { filter, anonymise, forwarded, ..Setup::default() })
+    }
+}
+
+/// What `--log-format` names: a file when there is one, otherwise the format itself.
+fn layouts(format: &str) -> Result<Vec<Layout>, Failed> {
+    let wrong = |error: LayoutError| Failed::usage(error.to_string());
+    match std::fs::read_to_string(format) {
+        Ok(text) => Layout::all(&text).map_err(|error| {
+            Failed::usage(format!(
+                "{format}: {error}; what servers log unless told \
+                 otherwise is detected without --log-format"
+            ))
+        }),
+        Err(error) if format.starts_with(['/', '.']) => {
+            let message = format!("error: cannot read {format}: {error}");
+            Err(Failed { exit: Exit::Environment, message })
+        }
+        Err(_) => Layout::all(format).map_err(wrong),
     }
 }
 

@@ -109,10 +109,7 @@ pub(crate) struct Files {
 impl Files {
     /// # Errors
     /// When one of them cannot be made.
-    pub(crate) fn create(
-        parquet: Option<&Path>,
-        rejected: Option<&Path>,
-    ) -> Result<Files, Failed> {
+    pub(crate) fn create(parquet: Option<&Path>, rejected: Option<&Path>) -> Result<Files, Failed> {
         let parquet = parquet.map(ParquetFile::create).transpose();
         let parquet = parquet.map_err(|error| Failed::environment(&error))?;
         let rejected = rejected.map(Rejected::create).transpose()?;

@@ -129,9 +129,8 @@ impl State {
 
         for (source, outcome) in found.iter().zip(&scanned.outcomes) {
             let Some(position) = &outcome.position else { continue };
-            self.positions.retain(|known| {
-                Some(known) != source.known() && !known.is_same_log(position)
-            });
+            self.positions
+                .retain(|known| Some(known) != source.known() && !known.is_same_log(position));
             self.positions.push(position.clone());
         }
         if self.positions.len() > POSITIONS_MAX {

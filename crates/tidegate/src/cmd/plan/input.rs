@@ -19,8 +19,20 @@ use crate::exit::{Exit, Failed};
 const SNIFFED_BYTES_MAX: u64 = 4096;
 /// Names of columns that a log has and counts have not.
 const LOG_COLUMNS: [&str; 14] = [
-    "path", "url", "uri", "request", "status", "method", "client", "ip", "remote_addr", "host",
-    "user_agent", "agent", "duration", "func",
+    "path",
+    "url",
+    "uri",
+    "request",
+    "status",
+    "method",
+    "client",
+    "ip",
+    "remote_addr",
+    "host",
+    "user_agent",
+    "agent",
+    "duration",
+    "func",
 ];
 /// Records further from all others than this, in seconds, are of a clock that jumped.
 const APART_S: i64 = 31 * DAY_S;
@@ -127,8 +139,8 @@ fn within(series: Series, setup: &Setup) -> Result<Series, Failed> {
 /// Reads logs; Ctrl-C ends the program, as there is nothing to save.
 fn of_logs(args: &PlanArgs, setup: &Setup) -> Result<Input, Failed> {
     let options = args.reading.options()?;
-    let sources = logs::sources(&args.files, &options, &[])
-        .map_err(|error| Failed::environment(&error))?;
+    let sources =
+        logs::sources(&args.files, &options, &[]).map_err(|error| Failed::environment(&error))?;
     let make = || Arriving { aggregate: Aggregate::new(setup), offsets: BTreeMap::new() };
     let scanned = logs::scan(&sources, &options, make);
     let failures = scanned.outcomes.iter().filter_map(|outcome| outcome.failure.as_ref());
@@ -138,7 +150,8 @@ fn of_logs(args: &PlanArgs, setup: &Setup) -> Result<Input, Failed> {
     else {
         return Err(refused(&CountsError::Empty));
     };
-    let LogReport { totals, rejects, demand, .. } = aggregate.finish(&logs::report::Options::default());
+    let LogReport { totals, rejects, demand, .. } =
+        aggregate.finish(&logs::report::Options::default());
 
     if totals.requests == 0 {
         let reason = match (totals.read, rejects.first()) {
@@ -197,11 +210,7 @@ impl Sink for Arriving {
 }
 
 /// The zone whose days count: the one given, else that in which most records were written.
-fn zone_of(
-    args: &PlanArgs,
-    offsets: &BTreeMap<i16, u64>,
-    findings: &mut Vec<String>,
-) -> TimeZone {
+fn zone_of(args: &PlanArgs, offsets: &BTreeMap<i16, u64>, findings: &mut Vec<String>) -> TimeZone {
     let (least, greatest) = (
         offsets.keys().next().copied().unwrap_or(0),
         offsets.keys().next_back().copied().unwrap_or(0),
@@ -226,7 +235,9 @@ fn zone_of(
 fn zone_assumed(zone: &TimeZone) -> String {
     let now = zone.to_offset(jiff::Timestamp::UNIX_EPOCH);
     let name = zone.iana_name().map_or_else(|| format!("UTC{now}"), str::to_owned);
-    format!("days and weeks are those of {name}, without summer time: say --timezone if it is another")
+    format!(
+        "days and weeks are those of {name}, without summer time: say --timezone if it is another"
+    )
 }
 
 /// A fixed offset of whole hours by the name that others know it by; anything else as it is.

@@ -90,7 +90,8 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failed> {
     let input = input::read(args)?;
     let params = system.params(&input);
     let boot_s = args.system.boot_s();
-    let demand = describe(&input.series, &DemandParams { boot_s, holidays, seed: args.system.seed });
+    let demand =
+        describe(&input.series, &DemandParams { boot_s, holidays, seed: args.system.seed });
     let mut findings = input.findings;
     findings.append(&mut system.findings);
     let foretold = foretell(&demand);
@@ -100,7 +101,8 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failed> {
     };
     if outcome.is_ok() && (!system.is_believable || demand.known_ratio < KNOWN_MIN) {
         if demand.known_ratio < KNOWN_MIN {
-            findings.push("more than half of the time is unknown: do not believe this plan".to_owned());
+            findings
+                .push("more than half of the time is unknown: do not believe this plan".to_owned());
         }
         exit = Exit::Doubtful;
     }
@@ -119,9 +121,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failed> {
 }
 
 /// The answer, or the reason why there is none, and how the program ends.
-fn decide(
-    chosen: Result<Answer, ChooseError>,
-) -> Result<(Result<Answer, String>, Exit), Failed> {
+fn decide(chosen: Result<Answer, ChooseError>) -> Result<(Result<Answer, String>, Exit), Failed> {
     match chosen {
         Ok(answer) if answer.held_out.meets_objective => Ok((Ok(answer), Exit::Ok)),
         Ok(answer) => Ok((Ok(answer), Exit::No)),
@@ -189,7 +189,8 @@ fn timezone(text: &str) -> Result<TimeZone, String> {
 }
 
 fn format(text: &str) -> Result<Format, String> {
-    Format::ALL.into_iter().find(|format| format.name() == text).ok_or_else(|| {
-        format!("there are {}", Format::ALL.map(Format::name).join(", "))
-    })
+    Format::ALL
+        .into_iter()
+        .find(|format| format.name() == text)
+        .ok_or_else(|| format!("there are {}", Format::ALL.map(Format::name).join(", ")))
 }

@@ -106,10 +106,17 @@ fn a_log_format_is_a_string_or_a_configuration_file() {
         assert_eq!(report["totals"]["first"], "2026-10-10T13:55:36Z", "{format}");
     }
     let empty = write(folder.path(), "other.conf", "http { server { listen 80; } }\n");
-    for wrong in ["no format", "$remote_addr", "{start} {clinet}", "/etc/none.conf", path(&empty)] {
+    for (wrong, code, text) in [
+        ("no format", 2, "`$` variables"),
+        ("$remote_addr", 2, "no time"),
+        ("{start} {clinet}", 2, "`{clinet}`"),
+        ("COMBINED", 2, "detected by itself"),
+        ("/etc/none.conf", 3, "cannot read /etc/none.conf"),
+        (path(&empty), 2, "other.conf"),
+    ] {
         let ran = tidegate(&["logs", path(&log), "--log-format", wrong]);
-        assert_eq!(ran.code, 2, "{wrong}");
-        assert!(ran.stderr.starts_with("error: "), "{wrong}: {}", ran.stderr);
+        assert_eq!(ran.code, code, "{wrong}");
+        assert!(ran.stderr.starts_with("error: ") && ran.stderr.contains(text), "{}", ran.stderr);
     }
 }
 

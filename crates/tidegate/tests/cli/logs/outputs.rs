@@ -139,7 +139,7 @@ fn the_terminal_report_tells_the_figures_of_the_json() {
     let folder = tempfile::tempdir().unwrap();
     let mut text = lines(0..1200);
     for probe in ["/.env", "/.git/config", "/wp-config.php"] {
-        text += &line("192.0.2.66", 2, probe, 404, "-");
+        text += &line("192.0.2.66", 2, probe, 404, "probe/1");
     }
     let log = write(folder.path(), "access.log", text + "broken\n");
     let ran = tidegate(&["logs", path(&log), "--rows", "3"]);

@@ -138,9 +138,8 @@ impl<R, M, F: FnMut(R) -> M> UnaryService<R> for Unary<F> {
     }
 }
 
-type Activities = std::pin::Pin<
-    Box<dyn tokio_stream::Stream<Item = Result<IsActiveResponse, Status>> + Send>,
->;
+type Activities =
+    std::pin::Pin<Box<dyn tokio_stream::Stream<Item = Result<IsActiveResponse, Status>> + Send>>;
 
 /// Whether there should be any instance, at once and whenever it changes, until the end.
 struct Activity(Arc<Shared>);

@@ -11,10 +11,17 @@ use super::load::{BODY_BYTES_MAX, rate_of};
 use super::{Shared, now_s, timestamp};
 
 /// Answers one request: `GET /` the advice, `POST /load` a measurement, `GET /healthz`.
-pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub(super) async fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/" | "/instances") => json_of(StatusCode::OK, &advice(&shared)),
-        (&Method::GET | &Method::HEAD, "/healthz") => json_of(StatusCode::OK, &json!({ "ok": true })),
+        (&Method::GET | &Method::HEAD, "/" | "/instances") => {
+            json_of(StatusCode::OK, &advice(&shared))
+        }
+        (&Method::GET | &Method::HEAD, "/healthz") => {
+            json_of(StatusCode::OK, &json!({ "ok": true }))
+        }
         (&Method::POST, "/load") => {
             let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
             let bytes = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();

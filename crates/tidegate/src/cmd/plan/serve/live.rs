@@ -47,7 +47,11 @@ impl Live {
         let policy = answer.recommended.policy();
         let zone = match policy.zone.as_str() {
             "" if policy.windows.is_empty() => TimeZone::UTC,
-            "" => return Err("the plan has a schedule but no named zone: plan with --timezone".to_owned()),
+            "" => {
+                return Err(
+                    "the plan has a schedule but no named zone: plan with --timezone".to_owned()
+                );
+            }
             name => TimeZone::get(name).map_err(|error| error.to_string())?,
         };
         let alone = Policy { windows: Vec::new(), ..policy.clone() };
@@ -87,8 +91,13 @@ impl Live {
             let current = self.own.unwrap_or(floor).max(1);
             let capacity = target_rate_per_instance / target_utilisation;
             let utilisation = rate / (f64::from(current) * capacity);
-            let observation =
-                Observation { current, ready: current, rate, utilisation, ..Observation::default() };
+            let observation = Observation {
+                current,
+                ready: current,
+                rate,
+                utilisation,
+                ..Observation::default()
+            };
             self.own = Some(self.reactive.decide(now_s, &observation));
         }
         let wanted = self.own.unwrap_or(0).max(floor).min(max);
@@ -144,7 +153,11 @@ pub(super) mod tests {
             ("2026-06-01T04:30:00Z", 8),
         ] {
             let advice = live.decide(second(time));
-            assert_eq!((advice.floor, advice.wanted, advice.reactive), (floor, floor, None), "{time}");
+            assert_eq!(
+                (advice.floor, advice.wanted, advice.reactive),
+                (floor, floor, None),
+                "{time}"
+            );
         }
     }
 

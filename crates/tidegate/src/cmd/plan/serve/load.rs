@@ -71,8 +71,9 @@ async fn body_of(uri: &Uri) -> io::Result<String> {
     let port = uri.port_u16().unwrap_or(80);
     let name = host.trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((name, port)).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
     let path = uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
     let request = Request::get(path)
         .header(hyper::header::HOST, format!("{host}:{port}"))

@@ -27,7 +27,7 @@ use super::cannot_read;
 use crate::exit::{Exit, Failed};
 use live::{Advice, Live};
 
-/// Most connections at a time, of both addresses together; more wait.
+/// Most connections at a time, of both addresses together; more are closed at once.
 const CONNECTIONS_MAX: usize = 256;
 /// Most calls at a time on a connection.
 const STREAMS_MAX: u32 = 64;
@@ -84,7 +84,12 @@ struct State {
 }
 
 impl Shared {
-    fn new(mut live: Live, record: Option<Box<dyn Write + Send>>, is_shadow: bool, now_s: f64) -> Self {
+    fn new(
+        mut live: Live,
+        record: Option<Box<dyn Write + Send>>,
+        is_shadow: bool,
+        now_s: f64,
+    ) -> Self {
         let kind = live.kind();
         let advice = live.decide(now_s);
         let shared = Shared {
@@ -192,7 +197,10 @@ fn read_plan(args: &ServeArgs) -> Result<Answer, Failed> {
     let text =
         std::fs::read_to_string(&args.plan).map_err(|error| cannot_read(&args.plan, &error))?;
     let wrong = |what: &dyn std::fmt::Display| {
-        Failed::usage(format!("{}: {what}; it takes what `tidegate plan --json` wrote", args.plan.display()))
+        Failed::usage(format!(
+            "{}: {what}; it takes what `tidegate plan --json` wrote",
+            args.plan.display()
+        ))
     };
     let json: Value = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
     if let Some(reason) = json["refused"].as_str() {
