@@ -83,7 +83,7 @@ pub fn gain(policy: &Outcome, plain: &Outcome, found: &Comparison, late_share: f
     let meets = |outcome: &Outcome| outcome.late_ratio() <= late_share;
     let ([cheapest, dearest], [earliest, latest]) =
         (found.cost_difference_ci, found.late_difference_ci);
-    let cheaper = meets(policy) && meets(plain) && dearest < 0.0;
+    let cheaper = meets(policy) && dearest < 0.0;
     let more_punctual = !meets(plain) && latest < 0.0;
     let dearer = cheapest > 0.0 && !more_punctual;
     let less_punctual = !meets(policy) && earliest > 0.0;
