@@ -70,6 +70,30 @@ fn nginx() {
 }
 
 #[test]
+fn tidegate() {
+    reads(
+        r#"{start} {client} "{method} {target}" {status} {bytes} {duration} {ttfb} {server} {host} {{{request-id}}} "{agent}""#,
+        r#"2000-10-10T20:55:36.500000Z 192.0.2.7 "GET /a\x22b" 200 10 0.012000 - 192.0.2.2:80 a.example {7f} "curl \x22x\x22""#,
+        r#"971211336500000 0 192.0.2.7 a.example /a"b 200 Some(10) Some(12000) None 192.0.2.2:80 curl "x""#,
+    );
+    let reason = |format| Layout::all(format).unwrap_err().to_string();
+    assert!(reason("{start} {clinet}").contains("`{clinet}`"));
+    assert!(reason("{start} {").contains("a brace"));
+    assert!(reason("{status}").contains("no time"));
+}
+
+#[test]
+fn the_longest_format_that_fits_is_taken() {
+    let config =
+        "log_format short '$remote_addr $msec';\nlog_format long '$remote_addr $msec $status';";
+    let (records, by_layout) =
+        read(Layout::all(config).unwrap(), "192.0.2.7 971211336.5 404\n192.0.2.7 971211336.5");
+    assert_eq!(by_layout, 2);
+    let record = |status| format!("971211336500000 0 192.0.2.7 - - {status} None None None - -");
+    assert_eq!(records, [record(404), record(0)]);
+}
+
+#[test]
 fn apache() {
     let format = r#"%v:%p %h %l %u %t \"%r\" %>s %O \"%{Referer}i\" \"%{User-Agent}i\" %D"#;
     let log = r#"a.example:443 192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.1" 200 10 "-" "curl" 12000"#;
@@ -122,7 +146,7 @@ fn what_is_no_layout_is_refused_with_a_reason() {
         ("$remote_addr $request", "no time"),
         ("%h %d %", "ends with"),
         ("%h %{%Q}t", "%Q"),
-        ("log_format main '$request';", "none in it"),
+        ("log_format main '$request';", "none with a time"),
         ("$ x", "no variable"),
     ] {
         let error = Layout::all(format).unwrap_err().to_string();
