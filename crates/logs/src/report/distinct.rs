@@ -1,7 +1,9 @@
 //! Counting distinct visitors: exactly while there are few, by HyperLogLog beyond.
 
-use foldhash::quality::FixedState;
-use hashbrown::HashTable;
+use std::hash::BuildHasher;
+use std::sync::LazyLock;
+
+use foldhash::quality::{FixedState, RandomState};
 use hyperloglogplus::{HyperLogLog, HyperLogLogPlus};
 
 /// Visitors that a row of a panel counts exactly; beyond, they are estimated.
@@ -21,7 +23,7 @@ pub(crate) enum Distinct {
     #[default]
     None,
     One(u64),
-    Set(Box<HashTable<u64>>),
+    Set(Box<IdSet>),
     Sketch(Box<Sketch>),
 }
 
@@ -33,15 +35,15 @@ impl Distinct {
             Distinct::None => *self = Distinct::One(id),
             Distinct::Sketch(sketch) => sketch.insert(&id),
             Distinct::Set(set) => {
-                insert(set, id);
-                if set.len() > exact_max {
+                set.insert(id);
+                if set.len > exact_max {
                     self.widen();
                 }
             }
             Distinct::One(one) => {
-                let mut set = HashTable::with_capacity(2);
-                insert(&mut set, *one);
-                insert(&mut set, id);
+                let mut set = IdSet::default();
+                set.insert(*one);
+                set.insert(id);
                 *self = Distinct::Set(Box::new(set));
                 if exact_max < 2 {
                     self.widen();
@@ -54,7 +56,20 @@ impl Distinct {
         match other {
             Distinct::None => {}
             Distinct::One(id) => self.insert(*id, exact_max),
-            Distinct::Set(set) => set.iter().for_each(|id| self.insert(*id, exact_max)),
+            Distinct::Set(theirs) => match self {
+                Distinct::None => *self = other.clone(),
+                Distinct::One(id) => {
+                    let id = *id;
+                    *self = other.clone();
+                    self.insert(id, exact_max);
+                }
+                Distinct::Set(_) | Distinct::Sketch(_) => {
+                    if let Distinct::Set(ours) = self {
+                        ours.reserve(theirs.len);
+                    }
+                    theirs.iter().for_each(|id| self.insert(*id, exact_max));
+                }
+            },
             Distinct::Sketch(theirs) => {
                 if !self.is_estimate() {
                     self.widen();
@@ -72,7 +87,7 @@ impl Distinct {
         match self {
             Distinct::None => 0,
             Distinct::One(_) => 1,
-            Distinct::Set(set) => set.len() as u64,
+            Distinct::Set(set) => set.len as u64,
             Distinct::Sketch(sketch) => sketch.clone().count().round() as u64,
         }
     }
@@ -95,15 +110,71 @@ impl Distinct {
     }
 }
 
-fn insert(set: &mut HashTable<u64>, id: u64) {
-    // Ids are hashes already.
-    set.entry(id, |other| *other == id, |other| *other).or_insert(id);
+/// Slots that a set begins with.
+const SLOTS_MIN: usize = 4;
+/// Turns ids into slots; odd, and drawn at random so that nobody can write a log whose visitors collide.
+static SPREAD: LazyLock<u64> = LazyLock::new(|| RandomState::default().hash_one(SEED) | 1);
+
+/// Ids in a table of open addresses: one cache line is touched to learn that an id is there already.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct IdSet {
+    /// A power of two; 0 where there is no id.
+    slots: Vec<u64>,
+    len: usize,
+}
+
+impl IdSet {
+    #[inline]
+    fn insert(&mut self, id: u64) {
+        // Every id but this is itself: ids are hashes, so 0 is as likely as any other.
+        let id = id.max(1);
+        if self.len * 4 >= self.slots.len() * 3 {
+            self.grow();
+        }
+        let at = self.place(id);
+        if self.slots[at] == 0 {
+            self.slots[at] = id;
+            self.len += 1;
+        }
+    }
+
+    /// Where the id is, or is to be.
+    #[inline]
+    fn place(&self, id: u64) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut at = (id.wrapping_mul(*SPREAD) >> 32) as usize & mask;
+        while self.slots[at] != id && self.slots[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    /// Makes room for so many more. Needed before ids of another set are put in, which come in the order
+    /// of their places: they would pile up in the part of the table that is filled first.
+    fn reserve(&mut self, more: usize) {
+        while (self.len + more) * 4 > self.slots.len() * 3 {
+            self.grow();
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let slots = vec![0; (self.slots.len() * 2).max(SLOTS_MIN)];
+        for id in std::mem::replace(&mut self.slots, slots) {
+            if id != 0 {
+                let at = self.place(id);
+                self.slots[at] = id;
+            }
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &u64> {
+        self.slots.iter().filter(|id| **id != 0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::hash::BuildHasher;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -121,6 +192,17 @@ mod tests {
         let estimate = count(0..200_000, 1000);
         assert!(estimate.is_estimate());
         assert!(estimate.count().abs_diff(200_000) < 200_000 * 3 * 81 / 10_000);
+    }
+
+    #[test]
+    fn a_set_holds_what_was_put_into_it() {
+        let mut set = IdSet::default();
+        // Neighbours, multiples of large powers of two, and the one id that is written differently.
+        let ids = (0..3000_u64).flat_map(|n| [n, n << 40, n << 52 | 7]);
+        let expected: std::collections::BTreeSet<u64> = ids.clone().map(|id| id.max(1)).collect();
+        ids.clone().chain(ids).for_each(|id| set.insert(id));
+        assert_eq!(set.len, expected.len());
+        assert_eq!(set.iter().copied().collect::<std::collections::BTreeSet<_>>(), expected);
     }
 
     proptest! {

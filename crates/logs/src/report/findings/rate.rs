@@ -1,6 +1,5 @@
 //! Clients, networks and agents that ask far more often than the others.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use foldhash::HashMap;
@@ -35,27 +34,41 @@ pub(super) fn clients(seen: &Aggregate) -> Vec<Ranked> {
         seen,
         FindingKind::ClientRate,
         &peaks,
-        |id| shown(&names.name(*id)),
+        |id| shown(&names.name(id)),
         |_, allowed| rules::limit_clients(allowed),
     )
 }
 
 pub(super) fn networks(seen: &Aggregate) -> Vec<Ranked> {
     let clients = seen.keys(Kind::Client);
-    let network = |id: u32| address(clients.text(id)).and_then(network_of);
-    let networks: Vec<Option<IpNet>> = (0..=clients.len() as u32).map(network).collect();
-    // A network of one client is that client.
-    let mut members: HashMap<IpNet, usize> = HashMap::default();
-    networks.iter().flatten().for_each(|network| *members.entry(*network).or_default() += 1);
-    let peaks = peaks(seen, |cell| networks.get(cell.client as usize).copied().flatten());
-    let mut found =
-        outstanding(seen, FindingKind::NetworkRate, &peaks, ToString::to_string, |network, _| {
-            rules::deny(Some(*network))
+    // Networks by number, and how many clients each has.
+    let mut numbers: HashMap<IpNet, u32> = HashMap::default();
+    let (mut networks, mut members) = (Vec::new(), Vec::new());
+    let number_of = |id: u32| {
+        let network = address(clients.text(id)).and_then(network_of)?;
+        let number = *numbers.entry(network).or_insert_with(|| {
+            networks.push(network);
+            members.push(0_u64);
+            networks.len() as u32 - 1
         });
-    found.retain(|ranked| {
-        let network = ranked.finding.subject.parse::<IpNet>();
-        network.is_ok_and(|network| members.get(&network).is_some_and(|members| *members > 1))
-    });
+        members[number as usize] += 1;
+        Some(number)
+    };
+    let of_client: Vec<Option<u32>> = (0..=clients.len() as u32).map(number_of).collect();
+    let peaks = peaks(seen, |cell| of_client.get(cell.client as usize).copied().flatten());
+    let name = |number: u32| networks.get(number as usize).map(ToString::to_string);
+    let mut found = outstanding(
+        seen,
+        FindingKind::NetworkRate,
+        &peaks,
+        |number| name(number).unwrap_or_default(),
+        |number, _| rules::deny(networks.get(number as usize).copied()),
+    );
+    // A network of one client is that client.
+    let is_one = |network: &IpNet| {
+        numbers.get(network).is_none_or(|number| members.get(*number as usize) == Some(&1))
+    };
+    found.retain(|ranked| ranked.finding.subject.parse().is_ok_and(|network| !is_one(&network)));
     found
 }
 
@@ -70,46 +83,50 @@ pub(super) fn agents(seen: &Aggregate) -> Vec<Ranked> {
         seen,
         FindingKind::AgentRate,
         &peaks,
-        |id| shown(&names.name(*id)),
-        |id, allowed| rules::limit_agent(&names.name(*id), allowed),
+        |id| shown(&names.name(id)),
+        |id, allowed| rules::limit_agent(&names.name(id), allowed),
     )
 }
 
-/// The most requests within a step, and when; the first of equals.
-type Peak = (u64, i64);
+/// Number of the client, network or agent; the most requests within a step, and when: the first of equals.
+type Peak = (u32, u64, i64);
 
-fn peaks<K: Ord + Copy + std::hash::Hash>(
-    seen: &Aggregate,
-    key: impl Fn(&Cell) -> Option<K>,
-) -> BTreeMap<K, Peak> {
-    let mut sums: HashMap<(K, i64), u64> = HashMap::default();
-    for cell in seen.rates.cells() {
-        if let Some(key) = key(cell) {
-            *sums.entry((key, seen.rates.begin_s(cell))).or_default() += u64::from(cell.hits);
-        }
-    }
-    let mut peaks: BTreeMap<K, Peak> = BTreeMap::new();
-    for ((key, at_s), hits) in sums {
-        let peak = peaks.entry(key).or_insert((hits, at_s));
-        if (hits, -at_s) > (peak.0, -peak.1) {
-            *peak = (hits, at_s);
+/// The peak of each key that `key` gives to a cell.
+fn peaks(seen: &Aggregate, key: impl Fn(&Cell) -> Option<u32>) -> Vec<Peak> {
+    let mut cells: Vec<(u32, i64, u32)> = seen
+        .rates
+        .cells()
+        .filter_map(|cell| Some((key(cell)?, seen.rates.begin_s(cell), cell.hits)))
+        .collect();
+    cells.sort_unstable();
+    let mut peaks: Vec<Peak> = Vec::new();
+    for step in cells.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let Some((key, at_s, _)) = step.first().copied() else { continue };
+        let hits = step.iter().map(|(_, _, hits)| u64::from(*hits)).sum();
+        match peaks.last_mut() {
+            Some(peak) if peak.0 == key => {
+                if hits > peak.1 {
+                    *peak = (key, hits, at_s);
+                }
+            }
+            _ => peaks.push((key, hits, at_s)),
         }
     }
     peaks
 }
 
-fn outstanding<K>(
+fn outstanding(
     seen: &Aggregate,
     kind: FindingKind,
-    peaks: &BTreeMap<K, Peak>,
-    name: impl Fn(&K) -> String,
-    rule: impl Fn(&K, u64) -> Rule,
+    peaks: &[Peak],
+    name: impl Fn(u32) -> String,
+    rule: impl Fn(u32, u64) -> Rule,
 ) -> Vec<Ranked> {
     let Some(step_s) = seen.rates.step_s().filter(|_| peaks.len() > OTHERS_MIN) else {
         return Vec::new();
     };
     let minutes = (step_s / 60).max(1) as u64;
-    let mut sorted: Vec<u64> = peaks.values().map(|(hits, _)| *hits).collect();
+    let mut sorted: Vec<u64> = peaks.iter().map(|(_, hits, _)| *hits).collect();
     sorted.sort_unstable();
     let log = |hits: u64| (hits as f64).ln();
     let median = sorted[sorted.len() / 2];
@@ -124,16 +141,16 @@ fn outstanding<K>(
     let allowed = (2 * usual).div_ceil(minutes).max(PEAK_MIN);
     peaks
         .iter()
-        .filter(|(_, (hits, _))| is_outstanding(*hits))
-        .map(|(key, (hits, at_s))| {
-            let rule = rule(key, allowed);
+        .filter(|(_, hits, _)| is_outstanding(*hits))
+        .map(|(key, hits, at_s)| {
+            let rule = rule(*key, allowed);
             let is_grave = *hits >= PEAK_HIGH * minutes;
             Ranked {
                 strength: *hits,
                 finding: Finding {
                     kind,
                     severity: if is_grave { Severity::Medium } else { Severity::Low },
-                    subject: name(key),
+                    subject: name(*key),
                     evidence: format!(
                         "{hits} requests within {step_s} s at {}; the median of {} peaks is {median}, robust z {:.1}",
                         timestamp(at_s * 1_000_000),

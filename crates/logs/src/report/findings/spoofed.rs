@@ -49,25 +49,33 @@ struct Said {
 
 pub(super) fn find(seen: &Aggregate) -> Vec<Ranked> {
     let (clients, agents) = (seen.keys(Kind::Client), seen.keys(Kind::Agent));
-    let known: Vec<Agent> = (0..=agents.len() as u32).map(|id| classify(agents.text(id))).collect();
+    // What each agent claims, and whether it is a crawler at all.
+    let known: Vec<(Option<usize>, bool)> = (0..=agents.len() as u32)
+        .map(|id| classify(agents.text(id)))
+        .map(|agent| (claim(&agent), agent.class == Class::Crawler))
+        .collect();
+    let cells = || {
+        let cells =
+            seen.rates.cells().filter(|cell| cell.client != OTHER_ID && cell.other != OTHER_ID);
+        cells.filter_map(|cell| Some((cell, known.get(cell.other as usize)?)))
+    };
     let mut said: BTreeMap<u32, Said> = BTreeMap::new();
-    for cell in seen.rates.cells().filter(|cell| cell.client != OTHER_ID && cell.other != OTHER_ID)
-    {
-        let Some(agent) = known.get(cell.other as usize) else { continue };
-        let client = said.entry(cell.client).or_default();
-        client.hits += u64::from(cell.hits);
-        match claim(agent) {
-            Some(operator) => {
-                client.claims.insert(operator);
-            }
-            None if agent.class != Class::Crawler => client.others = true,
-            None => {}
+    for (cell, (claim, _)) in cells() {
+        if let Some(operator) = claim {
+            said.entry(cell.client).or_default().claims.insert(*operator);
+        }
+    }
+    // What the same clients say besides.
+    for (cell, (claim, is_crawler)) in cells() {
+        if let Some(client) = said.get_mut(&cell.client) {
+            client.hits += u64::from(cell.hits);
+            client.others |= claim.is_none() && !is_crawler;
         }
     }
 
     let mut found = Vec::new();
     let mut unproven: BTreeMap<usize, Vec<(u64, String)>> = BTreeMap::new();
-    for (id, client) in said.iter().filter(|(_, client)| !client.claims.is_empty()) {
+    for (id, client) in &said {
         let (text, name) = (clients.text(*id), shown(&clients.name(*id)));
         let probes =
             seen.suspects.get(*id).map_or(0, |suspect| suspect.probes - suspect.probes_found);
