@@ -8,6 +8,8 @@
 pub mod compare;
 pub mod csv;
 pub mod json;
+pub mod logs;
+pub mod plan;
 pub mod progress;
 pub mod prometheus;
 pub mod runfile;

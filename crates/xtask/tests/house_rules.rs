@@ -5,24 +5,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each crate may use, lowest first (ARCHITECTURE.md).
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("traffic", &[]),
     ("stats", &[]),
     ("policy", &["traffic", "stats"]),
     ("wire", &["traffic"]),
     ("logs", &["traffic", "stats"]),
+    ("plan", &["stats"]),
     ("load", &["traffic", "stats", "policy"]),
     ("gateway", &["traffic", "stats", "policy", "wire"]),
     ("config", &["traffic", "stats", "policy", "load", "gateway"]),
-    ("report", &["traffic", "stats", "policy", "load", "logs", "gateway"]),
+    ("report", &["traffic", "stats", "policy", "load", "logs", "plan", "gateway"]),
     ("web", &["traffic", "stats", "policy", "gateway"]),
     ("testkit", &["traffic", "stats"]),
     ("xtask", &[]),
     (
         "tidegate",
         &[
-            "traffic", "stats", "policy", "wire", "logs", "load", "gateway", "config", "report",
-            "web",
+            "traffic", "stats", "policy", "wire", "logs", "plan", "load", "gateway", "config",
+            "report", "web",
         ],
     ),
 ];

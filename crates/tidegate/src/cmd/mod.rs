@@ -5,6 +5,8 @@ mod compare;
 mod config;
 mod flags;
 mod load;
+mod logs;
+mod plan;
 mod replay;
 mod up;
 
@@ -27,6 +29,10 @@ pub(crate) enum Verb {
     Load(Box<load::LoadArgs>),
     /// Find how many users, or requests per second, a target holds
     Capacity(Box<capacity::CapacityArgs>),
+    /// Read access logs: who came, what was slow, who abuses us
+    Logs(Box<logs::LogsArgs>),
+    /// Find a scaling policy for recorded traffic, and tell it to autoscalers
+    Plan(Box<plan::PlanArgs>),
     /// Compare two runs saved with `load --save`
     Compare(compare::CompareArgs),
     /// Check a gateway's configuration, or ask what it does with a request
@@ -40,6 +46,8 @@ impl Verb {
             Verb::Up(args) => up::run(&args),
             Verb::Load(args) => load::run(&args),
             Verb::Capacity(args) => capacity::run(&args),
+            Verb::Logs(args) => logs::run(&args),
+            Verb::Plan(args) => plan::run(&args),
             Verb::Compare(args) => compare::run(&args),
             Verb::Config(args) => config::run(args),
         }
