@@ -1,11 +1,15 @@
-//! Reading a log line by line.
+//! Reading a log line by line, as hits.
 
 use crate::{
     Counts, Reject, RejectReason,
-    format::Parser,
-    lines::{Line, Lines},
+    blocks::{Block, Blocks, Line, SAMPLE_BYTES},
+    format::{Format, Parser, tidegate},
+    hit::hit_of,
 };
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    sync::Arc,
+};
 use traffic::Hit;
 
 /// The input failed in the middle. What was read before stays counted.
@@ -25,12 +29,18 @@ pub struct ReadError {
     pub source: io::Error,
 }
 
-/// Reads an access log: one buffer of fixed size, whatever the input.
+/// Reads an access log: buffers of fixed size, whatever the input.
 #[derive(Debug)]
 pub struct LogReader<R> {
     origin: String,
-    lines: Lines<R>,
+    blocks: Blocks<R>,
+    block: Block,
+    /// The block's text, and where in it the next line begins.
+    text: Vec<u8>,
+    at: usize,
     parser: Parser,
+    /// Texts of tidegate's own lines whose escapes were taken back.
+    scratch: Vec<u8>,
     counts: Counts,
 }
 
@@ -39,29 +49,34 @@ impl<R: Read> LogReader<R> {
     pub fn new(origin: impl Into<String>, input: R) -> Self {
         Self {
             origin: origin.into(),
-            lines: Lines::new(input),
-            parser: Parser::default(),
+            blocks: Blocks::new(input, SAMPLE_BYTES, false),
+            block: Block::default(),
+            text: Vec::new(),
+            at: 0,
+            parser: Parser::new(Arc::from([]), 0),
+            scratch: Vec::new(),
             counts: Counts::default(),
         }
     }
 
-    /// The next line as a hit or a reject; `None` at the end.
+    /// The next line as a hit or a reject; `None` at the end. Headers and comments are passed over.
     ///
     /// # Errors
     /// [`ReadError`] if the input fails; the log then counts as ended. A line that was cut off by
     /// the failure comes before it as a reject.
     pub fn next_line(&mut self) -> Result<Option<Result<Hit<'_>, Reject<'_>>>, ReadError> {
-        let line = match self.lines.next() {
-            Ok(Some(line)) => line,
-            Ok(None) => return Ok(None),
-            Err(source) => {
-                let origin = self.origin.clone();
-                return Err(ReadError { origin, line: self.counts.read, source });
-            }
-        };
-        self.counts.read += 1;
+        self.go_to_line()?;
+        let offset = self.block.offset + self.at as u64;
+        let Some(line) = self.block.line(&self.text, &mut self.at) else { return Ok(None) };
         let (line, outcome) = match line {
-            Line::Whole(line) => (line, self.parser.parse(line)),
+            Line::Whole(line) if tidegate::is_meant(line) => {
+                let hit = tidegate::parse(line, &mut self.scratch);
+                (line, hit.map(|hit| (Format::TidegateJson, hit)))
+            }
+            Line::Whole(line) => {
+                let parsed = self.parser.parse(line);
+                (line, parsed.and_then(|(format, record)| Ok((format, hit_of(&record)?))))
+            }
             Line::TooLong(line) => (line, Err(RejectReason::LineTooLong)),
             Line::CutOff(line) => (line, Err(RejectReason::CutOff)),
         };
@@ -72,9 +87,33 @@ impl<R: Read> LogReader<R> {
             }
             Err(reason) => {
                 self.counts.add_rejected(reason);
-                Err(Reject { number: self.counts.read, reason, line })
+                Err(Reject { source: 0, offset, reason, line })
             }
         }))
+    }
+
+    /// Goes to the next line that is no directive, or to the end.
+    fn go_to_line(&mut self) -> Result<(), ReadError> {
+        loop {
+            let mut at = self.at;
+            match self.block.line(&self.text, &mut at) {
+                Some(Line::Whole(line)) if self.parser.is_directive(line) => {
+                    self.counts.directives += 1;
+                    self.at = at;
+                }
+                Some(_) => return Ok(()),
+                None => {
+                    let next = self.blocks.next(&mut self.text).map_err(|source| {
+                        let line = self.counts.read + self.counts.directives;
+                        ReadError { origin: self.origin.clone(), line, source }
+                    });
+                    self.at = 0;
+                    let Some(block) = next? else { return Ok(()) };
+                    self.parser.set_headers(block.headers.clone());
+                    self.block = block;
+                }
+            }
+        }
     }
 
     /// Hands every line that is left to `visit`.

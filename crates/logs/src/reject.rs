@@ -1,4 +1,4 @@
-//! Why a line is not a hit.
+//! Why a line is not a record.
 
 /// Why a line was rejected. The text is short and stable: reports and tests may rely on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
@@ -12,23 +12,25 @@ pub enum RejectReason {
     /// The input failed in the middle of this line, so its last field may be incomplete.
     #[error("line cut off")]
     CutOff,
-    /// It does not begin with client, identity and user, each followed by one space.
+    /// Of no format that is known, or without the fields that make it one of a request.
     #[error("not an access-log line")]
     NotAccessLog,
-    /// No `[` after client, identity and user.
+    /// No time where the format has one.
     #[error("no timestamp")]
     NoTimestamp,
-    /// Not `[dd/Mon/yyyy:HH:MM:SS ±zzzz]`, or no such moment.
+    /// A time that is malformed, or no such moment.
     #[error("bad timestamp")]
     BadTimestamp,
-    /// No quoted field after the timestamp, or one that does not end.
+    /// No request where the format has one, or a quoted one that does not end.
     #[error("no request field")]
     NoRequestField,
-    /// The request is `-` or empty: the client closed or timed out before it sent one.
+    /// The request is `-` or empty: the client closed or timed out before it sent one. Only
+    /// [`crate::LogReader`] rejects such lines; to a scan they are records without a target.
     #[error("no request")]
     NoRequest,
     /// Not `METHOD target HTTP/x.y`, nor HTTP/0.9's `GET target`; often a TLS handshake on a plain
-    /// port or a scanner's probe.
+    /// port or a scanner's probe. Only [`crate::LogReader`] rejects such lines; to a scan they are
+    /// records whose target is the whole request.
     #[error("bad request line")]
     BadRequestLine,
     /// Not three digits from 100 to 999.
@@ -37,18 +39,21 @@ pub enum RejectReason {
     /// Neither a number nor `-`.
     #[error("bad size")]
     BadSize,
-    /// Combined format only: no quoted referrer and user agent after the size.
-    #[error("no referrer and agent")]
-    NoReferrerAndAgent,
-    /// It begins like a JSON line of tidegate, but is not a flat object, or a field of it is not of
-    /// its type.
+    /// It begins like a JSON line, but is no JSON object, or a field of it is not of its type.
     #[error("bad JSON")]
     BadJson,
+    /// A field is not what the format or the header says: a number that is none, or fewer columns
+    /// than the header names.
+    #[error("bad field")]
+    BadField,
+    /// The line does not follow the layout that was given, nor any format that is known.
+    #[error("does not follow the layout")]
+    NotLayout,
 }
 
 impl RejectReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::EmptyLine,
         Self::LineTooLong,
         Self::CutOff,
@@ -60,19 +65,22 @@ impl RejectReason {
         Self::BadRequestLine,
         Self::BadStatus,
         Self::BadSize,
-        Self::NoReferrerAndAgent,
         Self::BadJson,
+        Self::BadField,
+        Self::NotLayout,
     ];
 }
 
-/// A line that is not a hit.
+/// A line that gave nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reject<'a> {
-    /// Its number in the input, from 1.
-    pub number: u64,
+    /// Which source of a scan, as an index into the sources that were given to it; 0 elsewhere.
+    pub source: usize,
+    /// Where the line begins, in bytes of the source's plain text.
+    pub offset: u64,
     /// Why it was rejected.
     pub reason: RejectReason,
-    /// The line without its line end; of a line that is too long, the first
+    /// The line without its `\n`; of a line that is too long, the first
     /// [`crate::LINE_BYTES_MAX`] bytes.
     pub line: &'a [u8],
 }

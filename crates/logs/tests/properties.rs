@@ -5,6 +5,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use traffic::Hit;
 
 #[path = "../fuzz/check.rs"]
+#[allow(dead_code, reason = "shared with the fuzz targets")]
 mod check;
 
 /// Lines of the right shape with wrong parts here and there: nearer to the parser's corners than
@@ -55,6 +56,11 @@ fn quoted_field() -> impl Strategy<Value = String> {
     vec(piece, 0..20).prop_map(|pieces| pieces.concat()).prop_filter("not known", |f| f != "-")
 }
 
+/// The field with its escapes taken back.
+fn plain(field: &str) -> Vec<u8> {
+    field.replace("\\x1f", "\u{1f}").replace("\\\"", "\"").replace("\\\\", "\\").into_bytes()
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_accounted_for(data in vec(any::<u8>(), 0..600)) {
@@ -78,7 +84,7 @@ proptest! {
         bytes in option::of(any::<u64>()),
         referrer in option::of(quoted_field()),
         agent in option::of(quoted_field()),
-        extra in select(vec!["", " \"-\"", " 0.003 \"192.0.2.1\"", "\r", "\n", "\r\n"]),
+        extra in select(vec!["", " \"-\"", " 3 \"192.0.2.1\"", "\r", "\n", "\r\n"]),
     ) {
         let zone = jiff::tz::Offset::from_seconds(minutes * 60).unwrap().to_time_zone();
         let moment = jiff::Timestamp::from_second(second).unwrap().to_zoned(zone);
@@ -105,15 +111,12 @@ proptest! {
             agent: None,
             ..Hit::default()
         };
-        let full = Hit {
-            referrer: referrer.as_ref().map(String::as_bytes),
-            agent: agent.as_ref().map(String::as_bytes),
-            ..hit
-        };
-        let (mut a, mut b, mut c) = (Vec::new(), Vec::new(), Vec::new());
-        prop_assert_eq!(Format::Common.parse_line(common.as_bytes(), &mut a), Ok(hit), "{}", common);
-        prop_assert_eq!(Format::Common.parse_line(combined.as_bytes(), &mut b), Ok(hit), "{}", combined);
-        prop_assert_eq!(Format::Combined.parse_line(combined.as_bytes(), &mut c), Ok(full), "{}", combined);
+        let plain = |field: &Option<String>| field.as_ref().map(|field| plain(field));
+        let (referrer, agent) = (plain(&referrer), plain(&agent));
+        let full = Hit { referrer: referrer.as_deref(), agent: agent.as_deref(), ..hit };
+        let mut reader = LogReader::new("written", common.as_bytes());
+        prop_assert_eq!(reader.next_line().unwrap(), Some(Ok(hit)), "{}", common);
+        prop_assert_eq!(reader.counts().parsed_as(Format::Common), 1);
         let mut reader = LogReader::new("written", combined.as_bytes());
         prop_assert_eq!(reader.next_line().unwrap(), Some(Ok(full)), "{}", combined);
     }

@@ -1,6 +1,8 @@
 //! Real logs, where the folder with sample data lies beside the repository.
 
-use logs::{Counts, Format, RejectReason, detect, open};
+use logs::{
+    Counts, Format, Options, Record, Reject, RejectReason, Sink, detect, open, scan, sources,
+};
 use std::{
     fs,
     io::{self, Write},
@@ -88,29 +90,35 @@ fn tomcat_with_torn_lines() {
     assert_eq!(all_classes[2..=5], [9_472, 105, 902, 0]);
 }
 
+/// Every file: its format and what became of its lines, as stored in `data_expectations.csv`.
 #[test]
-fn lnav_collection() {
-    let Some(folder) = samples().map(|folder| folder.join("lnav")) else { return };
-    for (name, lines, hits) in [
-        ("logfile_access_log.0", 3, 3),
-        ("logfile_access_log.1", 1, 0),
-        ("logfile_bad_access_log.0", 3, 2),
-        ("logfile_shop_access_log.0", 1_000, 1_000),
-        ("playground_access_log.gz", 2_492, 2_492),
-        // Formats of other families: every line is a reject, none passes for a hit.
-        ("logfile_bro_http.log.0", 206, 0),
-        ("logfile_caddy_log.0", 39, 0),
-        ("logfile_cloudflare.1", 15, 0),
-        ("logfile_haproxy.0", 17, 0),
-        ("logfile_logfmt.0", 5, 0),
-        ("logfile_uwsgi.0", 19, 0),
-        ("logfile_w3c.2", 22, 0),
-        ("logfile_w3c_big.0", 254, 0),
-    ] {
-        let (counts, _) = read(&folder.join(name));
-        assert_eq!((counts.read, counts.parsed), (lines, hits), "{name}");
-        assert_eq!(counts.parsed_as(Format::Combined), hits, "{name}");
+fn every_file_is_read_as_expected() {
+    let Some(folder) = samples() else { return };
+    struct Nothing;
+    impl Sink for Nothing {
+        fn record(&mut self, _: &Record<'_>) {}
+        fn reject(&mut self, _: &Reject<'_>) {}
     }
-    let (counts, _) = read(&folder.join("logfile_access_log.1"));
-    assert_eq!(counts.rejected_for(RejectReason::NoRequest), 1);
+    let mut table = String::from("file,format,read,parsed,rejected,directives\n");
+    let mut names: Vec<_> = ["elastic-examples", "erddaplogs", "hurence-nasa", "lnav"]
+        .into_iter()
+        .flat_map(|part| fs::read_dir(folder.join(part)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            !path.file_name().is_some_and(|name| name.to_string_lossy().contains("LICENSE"))
+        })
+        .collect();
+    names.sort();
+    for path in names {
+        let options = Options { jobs: 2, block_bytes: 10_000, ..Options::default() };
+        let sources = sources(std::slice::from_ref(&path), &options, &[]).unwrap();
+        let counts = scan(&sources, &options, || Nothing).counts;
+        assert_eq!(counts.read, counts.parsed + counts.rejected(), "{}", path.display());
+        let formats: Vec<_> = counts.formats().map(|(format, _)| format.name()).collect();
+        let name = path.strip_prefix(&folder).unwrap().display();
+        let (read, parsed, rejected) = (counts.read, counts.parsed, counts.rejected());
+        let format = formats.join("+");
+        table += &format!("{name},{format},{read},{parsed},{rejected},{}\n", counts.directives);
+    }
+    assert_eq!(table, include_str!("data_expectations.csv"));
 }

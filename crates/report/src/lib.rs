@@ -9,6 +9,8 @@ pub mod compare;
 pub mod csv;
 pub mod experiment;
 pub mod json;
+pub mod logs;
+pub mod plan;
 pub mod progress;
 pub mod prometheus;
 pub mod runfile;

@@ -111,10 +111,11 @@ impl Table {
     }
 }
 
-/// `text` on one line of at most `width` columns: control characters (which a target may put into
-/// an error) become `·`, and what is too long ends in `…`.
+/// `text` on one line of at most `width` columns: characters that nobody sees or that change how others
+/// are shown (which a target may put into an error, a client into a log) become `·`, and what is too
+/// long ends in `…`.
 pub(crate) fn shortened(text: &str, width: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { '·' } else { c }).collect();
+    let clean: String = text.chars().map(|c| if is_hidden(c) { '·' } else { c }).collect();
     if clean.width() <= width {
         return clean;
     }
@@ -128,6 +129,14 @@ pub(crate) fn shortened(text: &str, width: usize) -> String {
         .collect();
     short.push('…');
     short
+}
+
+/// Control characters, line and paragraph separators, and format characters of no width or for
+/// bidirectional text (Unicode 16, general category Cf in the general punctuation).
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(character, '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -145,6 +154,7 @@ mod tests {
     #[test]
     fn long_and_hostile_text_is_tamed() {
         assert_eq!(shortened("abc\x1b[31m\n", 20), "abc·[31m·");
+        assert_eq!(shortened("a\u{202e}b\u{200b}", 20), "a·b·");
         assert_eq!(shortened("abcdef", 6), "abcdef");
         assert_eq!(shortened("abcdefg", 6), "abcde…");
         assert_eq!(shortened("名前名前", 5), "名前…");

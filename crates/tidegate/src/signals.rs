@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: the first lets the run drain and write its result, the second ends it at
 //! once.
 
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use load::Control;
@@ -19,13 +19,7 @@ struct Ending {
 
 /// Lets signals end this run.
 pub(crate) fn end_with(control: Control) {
-    let first = CURRENT.get().is_none();
-    let current = CURRENT.get_or_init(Mutex::default);
-    current.lock().unwrap_or_else(PoisonError::into_inner).control = Some(control);
-    if first {
-        // Fails only when a handler is installed already, which this program does nowhere else.
-        let _ = ctrlc::set_handler(handle);
-    }
+    install().lock().unwrap_or_else(PoisonError::into_inner).control = Some(control);
 }
 
 /// Lets signals end the program again.
@@ -44,11 +38,26 @@ pub(crate) fn interrupted() -> bool {
 
 /// Waits for a signal.
 pub(crate) fn wait() {
-    let current = CURRENT.get_or_init(Mutex::default);
+    // Ends with a message, or when there is nobody left to send one.
+    let _ = watch().recv();
+}
+
+/// What a signal ends: nothing is ever sent, but the sender is dropped.
+pub(crate) fn watch() -> Receiver<()> {
+    let current = install();
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     current.lock().unwrap_or_else(PoisonError::into_inner).waiting = Some(sender);
-    // Ends with a message, or when there is nobody left to send one.
-    let _ = receiver.recv();
+    receiver
+}
+
+fn install() -> &'static Mutex<Ending> {
+    let first = CURRENT.get().is_none();
+    let current = CURRENT.get_or_init(Mutex::default);
+    if first {
+        // Fails only when a handler is installed already, which this program does nowhere else.
+        let _ = ctrlc::set_handler(handle);
+    }
+    current
 }
 
 fn handle() {

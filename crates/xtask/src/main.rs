@@ -19,6 +19,8 @@ commands:
   bench gateway           the gateway against nginx, HAProxy and Varnish; writes docs/benchmarks.md
     --rounds N, --seconds N, --proxies NAME,NAME (try it without tidegate; writes nothing)
   bench experiment        decisions, durable events, analysis, memory; writes docs/benchmarks.md
+  bench logs              reading a large access log, against GoAccess
+  bench plan              scaling policies on recorded traces; writes docs/benchmarks.md
   bench soak              memory under random traffic
     --minutes N, --proxy tidegate|nginx
   conformance cache       the npm suite http-cache-tests; compares with docs/cache-conformance.json
@@ -40,6 +42,8 @@ fn main() -> Result<()> {
         ["bench", "load", rest @ ..] => bench::load::run(rest),
         ["bench", "gateway", rest @ ..] => bench::gateway::run(rest),
         ["bench", "experiment", rest @ ..] => bench::experiment::run(rest),
+        ["bench", "logs"] => bench::logs::run(),
+        ["bench", "plan"] => bench::plan::run(),
         ["bench", "soak", rest @ ..] => bench::soak::run(rest),
         ["conformance", rest @ ..] => conformance::run(rest),
         ["help" | "--help" | "-h"] | [] => {

@@ -159,7 +159,8 @@ fn family(pid: u32) -> Vec<u32> {
     all
 }
 
-fn cpu_s(pid: u32) -> f64 {
+/// CPU time of a process and its children so far, in seconds.
+pub(crate) fn cpu_s(pid: u32) -> f64 {
     // utime, stime, and those of children that were waited for: proc(5) fields 14 to 17.
     let ticks = |fields: Vec<String>| -> f64 {
         fields.iter().skip(11).take(4).filter_map(|field| field.parse::<f64>().ok()).sum()

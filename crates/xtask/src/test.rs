@@ -8,7 +8,10 @@ use crate::conformance;
 use crate::packages::{Needed, ensure};
 
 /// What the tests run besides our own binary.
-const NEEDED: [Needed; 1] = [Needed { program: "nginx", package: "nginx-light" }];
+const NEEDED: [Needed; 2] = [
+    Needed { program: "nginx", package: "nginx-light" },
+    Needed { program: "goaccess", package: "goaccess" },
+];
 
 /// Runs everything; stops at the first failure.
 pub(crate) fn run() -> Result<()> {

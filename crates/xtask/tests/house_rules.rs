@@ -5,24 +5,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each crate may use, lowest first (ARCHITECTURE.md).
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("traffic", &[]),
     ("stats", &[]),
     ("policy", &["traffic", "stats"]),
     ("wire", &["traffic"]),
     ("logs", &["traffic", "stats"]),
+    ("plan", &["stats"]),
+    ("experiment", &["stats", "policy"]),
+    ("store", &["experiment"]),
     ("load", &["traffic", "stats", "policy"]),
     ("gateway", &["traffic", "stats", "policy", "wire"]),
-    ("config", &["traffic", "stats", "policy", "load", "gateway"]),
-    ("report", &["traffic", "stats", "policy", "load", "logs", "gateway"]),
-    ("web", &["traffic", "stats", "policy", "gateway"]),
+    ("config", &["traffic", "stats", "policy", "load", "gateway", "experiment"]),
+    ("report", &["traffic", "stats", "policy", "load", "logs", "plan", "experiment", "gateway"]),
+    ("web", &["traffic", "stats", "policy", "experiment", "gateway"]),
     ("testkit", &["traffic", "stats"]),
     ("xtask", &[]),
     (
         "tidegate",
         &[
-            "traffic", "stats", "policy", "wire", "logs", "load", "gateway", "config", "report",
-            "web",
+            "traffic", "stats", "policy", "wire", "logs", "plan", "load", "gateway", "experiment",
+            "store", "config", "report", "web",
         ],
     ),
 ];

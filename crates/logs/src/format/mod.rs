@@ -1,73 +1,272 @@
-//! The log formats. Adding one = a file beside this with `parse`, a variant of [`Format`], its
-//! arms below and its tests.
+//! The log formats. Adding one = a file beside this with `is_meant` and `parse`, a variant of
+//! [`Format`], its lines in [`Parser`] and its tests.
+//!
+//! A format turns the pieces of a line into [`Field`]s of a [`Draft`], whose texts borrow from the
+//! line; what they mean is told in one place ([`field`]), escapes are taken back in another
+//! ([`escape`]), only where there are any.
 
 mod clf;
-mod combined;
-mod common;
+mod elb;
+mod escape;
+mod extras;
+pub(crate) mod field;
+mod haproxy;
 mod json;
+pub(crate) mod layout;
+mod logfmt;
+mod names;
+mod prefix;
+pub(crate) mod request;
+pub(crate) mod table;
+pub(crate) mod tidegate;
+mod uwsgi;
 
-use crate::{RejectReason, timestamp::Clock};
-use traffic::Hit;
+use crate::{LINE_BYTES_MAX, Record, RejectReason, time::Clock};
+use escape::Escape;
+use field::Draft;
+use layout::Layout;
+use names::Names;
+use std::sync::Arc;
+use table::Headers;
 
 /// A log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
+    /// A layout that was given: of nginx, Apache or GoAccess.
+    Layout,
     /// tidegate's own: a JSON object per line with every field of a hit.
     TidegateJson,
+    /// JSON lines of other servers, by the names of their keys.
+    Json,
+    /// W3C extended log format: columns named by `#Fields:`; IIS, CloudFront, Zeek.
+    W3c,
+    /// CSV or TSV whose first line names the columns.
+    Csv,
+    /// The common log format followed by quoted referrer and user agent, with a virtual host in
+    /// front.
+    HostCombined,
     /// The common log format followed by quoted referrer and user agent; nginx's default.
     Combined,
+    /// The common log format with a virtual host in front.
+    HostCommon,
     /// The common log format of the CERN and NCSA servers:
     /// `client identity user [time] "request" status size`.
     Common,
+    /// AWS classic and application load balancers.
+    Elb,
+    /// HAProxy's HTTP log.
+    Haproxy,
+    /// uWSGI's request log.
+    Uwsgi,
+    /// `key=value` pairs.
+    Logfmt,
 }
 
 impl Format {
-    /// Every format; the one that asks for more comes first, since a line of it may also read as
-    /// a simpler one with fields left over.
-    pub const ALL: [Self; 3] = [Self::TidegateJson, Self::Combined, Self::Common];
+    /// Every format, in the order of declaration.
+    pub const ALL: [Self; 13] = [
+        Self::Layout,
+        Self::TidegateJson,
+        Self::Json,
+        Self::W3c,
+        Self::Csv,
+        Self::HostCombined,
+        Self::Combined,
+        Self::HostCommon,
+        Self::Common,
+        Self::Elb,
+        Self::Haproxy,
+        Self::Uwsgi,
+        Self::Logfmt,
+    ];
 
     /// The name that people use.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Layout => "layout",
             Self::TidegateJson => "tidegate-json",
+            Self::Json => "json",
+            Self::W3c => "w3c",
+            Self::Csv => "csv",
+            Self::HostCombined => "vhost-combined",
             Self::Combined => "combined",
+            Self::HostCommon => "vhost-common",
             Self::Common => "common",
+            Self::Elb => "elb",
+            Self::Haproxy => "haproxy",
+            Self::Uwsgi => "uwsgi",
+            Self::Logfmt => "logfmt",
         }
     }
 
-    /// Reads one line, with or without its line end, in this format only. `scratch` holds what
-    /// had to be rewritten; its content before does not matter.
-    ///
-    /// Fields of the text formats are as logged: escapes (`\"`, `\xhh`) are left as they are, since
-    /// writers differ in what they escape; [`traffic::unescape_text`] takes tidegate's back. Those
-    /// of JSON are taken back. The target holds no control bytes, but may hold spaces. Fields
-    /// after the last known one are ignored.
-    ///
-    /// # Errors
-    /// The reason why the line is not of this format.
-    pub fn parse_line<'a>(
-        self,
-        line: &'a [u8],
-        scratch: &'a mut Vec<u8>,
-    ) -> Result<Hit<'a>, RejectReason> {
-        let line = content(line)?;
+    fn escape(self) -> Escape {
         match self {
-            Self::TidegateJson => json::parse(line, scratch),
-            Self::Combined => combined::parse(line, &mut Clock::default()),
-            Self::Common => common::parse(line, &mut Clock::default()),
+            Self::TidegateJson => Escape::JsonBytes,
+            Self::Json => Escape::Json,
+            Self::Csv => Escape::DoubledQuote,
+            Self::W3c => Escape::Plus,
+            _ => Escape::Backslash,
         }
     }
 }
 
-/// The format of most lines of `sample`, the beginning of a log; `None` if no line parses.
-/// Where two are equally common, the one that asks for more.
+/// Reads lines of any format. What a line gives depends on the line, the layouts and the header in
+/// force alone, not on the lines before: so it does not matter who reads which.
+#[derive(Debug)]
+pub(crate) struct Parser {
+    layouts: Arc<[Layout]>,
+    clock: Clock,
+    headers: Headers,
+    names: Names,
+    /// Keys on the way to a JSON value.
+    path: Vec<u8>,
+    /// Texts of the last line whose escapes were taken back.
+    room: Box<[u8]>,
+}
+
+impl Parser {
+    /// `zone_min` is the zone of times that do not tell theirs, in minutes east of UTC.
+    pub(crate) fn new(layouts: Arc<[Layout]>, zone_min: i16) -> Self {
+        Self {
+            layouts,
+            clock: Clock::new(zone_min),
+            headers: Headers::default(),
+            names: Names::default(),
+            path: Vec::new(),
+            room: vec![0; LINE_BYTES_MAX + 1].into_boxed_slice(),
+        }
+    }
+
+    /// Takes over the headers of the place in the source where the next lines are.
+    pub(crate) fn set_headers(&mut self, headers: Headers) {
+        self.headers = headers;
+    }
+
+    /// Whether the line is no record by intent: a comment or a header, which then is in force.
+    pub(crate) fn is_directive(&mut self, line: &[u8]) -> bool {
+        if line.first() == Some(&b'#') {
+            self.headers.pass(line);
+            return true;
+        }
+        self.headers.in_force.as_ref().is_some_and(|header| header.is(line))
+    }
+
+    /// The record that the line gives, and the format it was written in.
+    pub(crate) fn parse<'a>(
+        &'a mut self,
+        line: &'a [u8],
+    ) -> Result<(Format, Record<'a>), RejectReason> {
+        let line = content(line);
+        if line.is_empty() {
+            return Err(RejectReason::EmptyLine);
+        }
+        let mut draft = Draft::new();
+        let format = self.read(line, &mut draft, true)?;
+        let escape = format.escape();
+        let is_plain = draft.query.is_none()
+            && matches!(escape, Escape::Backslash | Escape::Json | Escape::JsonBytes)
+            && memchr::memchr(b'\\', line).is_none();
+        if is_plain {
+            return Ok((format, draft.record));
+        }
+        let plain = escape::plain(draft.record, draft.query, escape, &mut self.room);
+        plain.map(|record| (format, record)).ok_or(RejectReason::BadJson)
+    }
+
+    /// Tries the formats that the line can be of, the one that asks for most first. The reason of a
+    /// reject is that of the format that the line looks most like.
+    fn read<'a>(
+        &mut self,
+        line: &'a [u8],
+        draft: &mut Draft<'a>,
+        may_have_prefix: bool,
+    ) -> Result<Format, RejectReason> {
+        let mut first_reason = None;
+        for layout in self.layouts.iter() {
+            match layout.parse(line, draft, &mut self.clock) {
+                Ok(()) => return Ok(Format::Layout),
+                Err(reason) => first_reason = first_reason.or(Some(reason)),
+            }
+            *draft = Draft::new();
+        }
+        if let Some(header) = &self.headers.in_force {
+            match header.row(line, draft, &mut self.clock) {
+                Ok(()) => return Ok(if header.is_w3c { Format::W3c } else { Format::Csv }),
+                Err(reason) => first_reason = first_reason.or(Some(reason)),
+            }
+            *draft = Draft::new();
+        }
+        let reason = match self.shaped(line, draft) {
+            Ok(format) => return Ok(format),
+            Err(reason) => reason,
+        };
+        let mut reason = reason;
+        if may_have_prefix && let Some(inner) = prefix::strip(line) {
+            *draft = Draft::new();
+            match self.read(inner, draft, false) {
+                Ok(format) => return Ok(format),
+                Err(inner_reason) => reason = inner_reason,
+            }
+        }
+        Err(first_reason.unwrap_or(reason))
+    }
+
+    /// Formats that tell themselves by their shape.
+    fn shaped<'a>(
+        &mut self,
+        line: &'a [u8],
+        draft: &mut Draft<'a>,
+    ) -> Result<Format, RejectReason> {
+        if json::is_meant(line) {
+            let mut walk =
+                json::Walk { names: &mut self.names, path: &mut self.path, clock: &mut self.clock };
+            walk.line(line, draft)?;
+            self.require_request(draft)?;
+            let is_ours = line.starts_with(b"{\"start\":");
+            return Ok(if is_ours { Format::TidegateJson } else { Format::Json });
+        }
+        if uwsgi::is_meant(line) {
+            return uwsgi::parse(line, draft, &mut self.clock).map(|()| Format::Uwsgi);
+        }
+        let reason = match clf::parse(line, draft, &mut self.clock) {
+            Ok(format) => return Ok(format),
+            Err(reason) => reason,
+        };
+        *draft = Draft::new();
+        if haproxy::is_meant(line) {
+            return haproxy::parse(line, draft, &mut self.clock).map(|()| Format::Haproxy);
+        }
+        if elb::is_meant(line) && elb::parse(line, draft, &mut self.clock).is_ok() {
+            return Ok(Format::Elb);
+        }
+        *draft = Draft::new();
+        if logfmt::is_meant(line) {
+            logfmt::parse(line, &mut self.names, draft, &mut self.clock)?;
+            return self.require_request(draft).map(|()| Format::Logfmt);
+        }
+        Err(reason)
+    }
+
+    /// Servers write other things than requests in the same notation; those have no request.
+    fn require_request(&mut self, draft: &mut Draft<'_>) -> Result<(), RejectReason> {
+        draft.settle_time(&mut self.clock, None)?;
+        if draft.is_request() { Ok(()) } else { Err(RejectReason::NoRequestField) }
+    }
+}
+
+/// The format of most lines of `sample`, the beginning of a log; `None` if no line parses. Where
+/// two are equally common, the one declared first.
 #[must_use]
 pub fn detect(sample: &[u8]) -> Option<Format> {
-    let mut parser = Parser::default();
+    let mut parser = Parser::new(Arc::from([]), 0);
+    parser.set_headers(Headers::of_sample(sample));
     let mut lines = [0_u64; Format::ALL.len()];
     for line in sample.split(|byte| *byte == b'\n') {
-        if let Ok((format, _)) = parser.parse(line) {
+        let line = line.get(..line.len().min(LINE_BYTES_MAX)).unwrap_or_default();
+        if !parser.is_directive(line)
+            && let Ok((format, _)) = parser.parse(line)
+        {
             lines[format as usize] += 1;
         }
     }
@@ -75,35 +274,8 @@ pub fn detect(sample: &[u8]) -> Option<Format> {
     Format::ALL.into_iter().find(|format| most > 0 && lines[*format as usize] == most)
 }
 
-/// Reads lines of any format, each by the first that fits.
-#[derive(Debug, Default)]
-pub(crate) struct Parser {
-    clock: Clock,
-    /// Texts of the last line whose escapes were taken back; not longer than the line.
-    scratch: Vec<u8>,
-}
-
-impl Parser {
-    /// The hit and its format. The reason of a reject is that of the simplest format.
-    pub(crate) fn parse<'a>(
-        &'a mut self,
-        line: &'a [u8],
-    ) -> Result<(Format, Hit<'a>), RejectReason> {
-        let line = content(line)?;
-        if json::is_meant(line) {
-            let hit = json::parse(line, &mut self.scratch)?;
-            return Ok((Format::TidegateJson, hit));
-        }
-        if let Ok(hit) = combined::parse(line, &mut self.clock) {
-            return Ok((Format::Combined, hit));
-        }
-        Ok((Format::Common, common::parse(line, &mut self.clock)?))
-    }
-}
-
 /// The line without its line end.
-fn content(line: &[u8]) -> Result<&[u8], RejectReason> {
+fn content(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() { Err(RejectReason::EmptyLine) } else { Ok(line) }
+    line.strip_suffix(b"\r").unwrap_or(line)
 }

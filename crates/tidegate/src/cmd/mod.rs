@@ -6,6 +6,8 @@ mod config;
 mod experiment;
 mod flags;
 mod load;
+mod logs;
+mod plan;
 mod replay;
 mod up;
 
@@ -28,6 +30,10 @@ pub(crate) enum Verb {
     Load(Box<load::LoadArgs>),
     /// Find how many users, or requests per second, a target holds
     Capacity(Box<capacity::CapacityArgs>),
+    /// Read access logs: who came, what was slow, who abuses us
+    Logs(Box<logs::LogsArgs>),
+    /// Find a scaling policy for recorded traffic, and tell it to autoscalers
+    Plan(Box<plan::PlanArgs>),
     /// Compare two runs saved with `load --save`
     Compare(compare::CompareArgs),
     /// Compare versions of a site: who sees which, what they do, which is better
@@ -43,6 +49,8 @@ impl Verb {
             Verb::Up(args) => up::run(&args),
             Verb::Load(args) => load::run(&args),
             Verb::Capacity(args) => capacity::run(&args),
+            Verb::Logs(args) => logs::run(&args),
+            Verb::Plan(args) => plan::run(&args),
             Verb::Compare(args) => compare::run(&args),
             Verb::Experiment(args) => experiment::run(&args),
             Verb::Config(args) => config::run(args),

@@ -2,10 +2,12 @@
 //!
 //! A sample shop of three servers opens on loopback, with a gateway in front. A compressed day of
 //! users visits it; one server is slowed, one is killed. Then the same evening without the
-//! gateway's help, and a short search for how many visits per second the shop holds.
+//! gateway's help, a short search for how many visits per second the shop holds, what the access
+//! log tells about the day, and a scaling policy for such days.
 
 mod day;
 mod front;
+mod history;
 mod keep;
 mod shop;
 mod words;
@@ -21,6 +23,7 @@ use load::verdict::BoundBy;
 use crate::cmd::search_for;
 use crate::demo::day::{ALL_DAY, EVENING, HOUR, PROMISE, USERS_MAX, visit};
 use crate::demo::front::Folder;
+use crate::demo::history::History;
 use crate::demo::shop::Shop;
 use crate::exit::{Exit, Failed};
 use crate::output::{print_all, style_of_stdout};
@@ -76,6 +79,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failed> {
     if without.result.interrupted {
         return Ok(Exit::Ok);
     }
+    // Now it holds the day and nothing else.
+    let history = History::read(&folder.path().join(front::LOG_NAME))?;
     let alone = shop.capacity_per_s();
     print_all(&format!(
         "\n{}\n{}\n{}",
@@ -90,6 +95,16 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failed> {
     // The answer; the trials behind it have been told already.
     print_all(&format!("\n{}\n", text.split("\n\n").next().unwrap_or_default().trim_end()));
     print_all(&conclusion(&day.result, &capacity, alone));
+    eprintln!("\n4. what the gateway's access log tells, as `tidegate logs access.log` would\n");
+    print_all(&history.text());
+    eprintln!("\n5. how many servers would such days need?\n");
+    if capacity.bound_by != BoundBy::Generator {
+        let each = capacity.load / shop::SERVERS as f64;
+        print_all(&match history.plan(each) {
+            Ok((factor, answer)) => history::plan_text(factor, each, &answer),
+            Err(why) => format!("\nNo plan can be made of this day: {why}\n"),
+        });
+    }
 
     if args.keep && !signals::interrupted() {
         keep::keep(gateway, address, &shop, folder.path())?;

@@ -20,6 +20,9 @@ fn the_demo_tells_a_day_with_accidents_and_a_capacity() {
     // On a machine that is too busy to tell, the demo says so instead of a figure.
     let busy = ran.stdout.contains("This machine is too busy to tell");
     assert!(busy != ran.stdout.contains("The busiest second of the day had"), "{}", ran.stdout);
+    assert!(line("Lines: ").ends_with(" 0 rejected"), "{}", ran.stdout);
+    line("/product/{id}");
+    assert!(busy != ran.stdout.contains("Recommended: "), "{}", ran.stdout);
 }
 
 /// The shares that failed with and without help, in percent.

@@ -6,6 +6,13 @@ use std::process::{Child, Command, Stdio};
 
 use crate::command::json_of;
 
+/// nginx, which Debian keeps outside of the path.
+pub(crate) fn program() -> Command {
+    let places = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"];
+    let place = places.into_iter().find(|place| fs::exists(place).unwrap_or(false));
+    Command::new(place.unwrap_or("nginx"))
+}
+
 struct Nginx {
     child: Child,
     port: u16,
@@ -29,11 +36,7 @@ impl Nginx {
         fs::write(folder.path().join("www/index.html"), "<p>the tide</p>".repeat(100)).unwrap();
         let path = folder.path().join("nginx.conf");
         fs::write(&path, config).unwrap();
-        let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"]
-            .into_iter()
-            .find(|program| fs::exists(program).unwrap_or(false))
-            .unwrap_or("nginx");
-        let mut child = Command::new(program)
+        let mut child = program()
             .arg("-c")
             .arg(&path)
             .stdout(Stdio::null())

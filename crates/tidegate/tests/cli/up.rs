@@ -18,15 +18,15 @@ use crate::command::{json_of, path, tidegate, went_well};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running gateway.
-struct Up {
+pub(crate) struct Up {
     child: Child,
     talk: BufReader<ChildStderr>,
-    web: SocketAddr,
+    pub(crate) web: SocketAddr,
     admin: SocketAddr,
 }
 
 impl Up {
-    fn start(file: &Path) -> Up {
+    pub(crate) fn start(file: &Path) -> Up {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .args(["up", "--config", path(file)])
             .stdin(Stdio::null())
@@ -39,12 +39,12 @@ impl Up {
         Up { child, talk, web, admin }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
-    fn wait(mut self) -> i32 {
+    pub(crate) fn wait(mut self) -> i32 {
         let mut rest = String::new();
         self.talk.read_to_string(&mut rest).unwrap();
         let code = self.child.wait().unwrap().code();
@@ -88,7 +88,7 @@ fn ask(address: SocketAddr, request: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-fn get(address: SocketAddr, path: &str) -> String {
+pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     ask(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
         .unwrap()
 }
@@ -98,7 +98,7 @@ fn free_address() -> String {
     socket.local_addr().unwrap().to_string()
 }
 
-fn post(address: SocketAddr, path: &str, body: &str) -> String {
+pub(crate) fn post(address: SocketAddr, path: &str, body: &str) -> String {
     let head = "Host: localhost\r\nContent-Type: application/json\r\nConnection: close";
     let length = body.len();
     ask(
@@ -108,11 +108,11 @@ fn post(address: SocketAddr, path: &str, body: &str) -> String {
     .unwrap()
 }
 
-fn origin() -> Origin {
+pub(crate) fn origin() -> Origin {
     Origin::start(OriginConfig::new(Behaviour::ok("hello"))).unwrap()
 }
 
-fn config(folder: &Path, web: &str, origin: &Origin, more: &str) -> PathBuf {
+pub(crate) fn config(folder: &Path, web: &str, origin: &Origin, more: &str) -> PathBuf {
     let file = folder.join("tidegate.toml");
     let text = format!(
         "workers = 2\n[listen.web]\naddress = \"{web}\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
@@ -124,7 +124,8 @@ fn config(folder: &Path, web: &str, origin: &Origin, more: &str) -> PathBuf {
     file
 }
 
-const SITE: &str = "[route.site]\nmatch = { path-prefix = \"/\" }\nupstream = \"shop\"\n";
+pub(crate) const SITE: &str =
+    "[route.site]\nmatch = { path-prefix = \"/\" }\nupstream = \"shop\"\n";
 
 #[test]
 fn a_gateway_serves_tells_and_drains() {

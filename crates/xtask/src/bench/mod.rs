@@ -3,6 +3,8 @@
 pub(crate) mod experiment;
 pub(crate) mod gateway;
 pub(crate) mod load;
+pub(crate) mod logs;
+pub(crate) mod plan;
 pub(crate) mod soak;
 
 use std::fs;

@@ -1,0 +1,299 @@
+//! What a piece of a line means, and how it becomes part of a record. Every format ends here.
+
+use super::request::request_line;
+use crate::{
+    Record, RejectReason,
+    time::{self, Clock},
+};
+
+/// The meaning of a piece of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Field {
+    /// The time, of the start of the request or not known to be of its end.
+    Time,
+    /// The time of the end of the request.
+    TimeAtEnd,
+    /// The end of the request beside its start.
+    EndTime,
+    /// A date in a field of its own, and the time of day in another.
+    Date,
+    TimeOfDay,
+    Client,
+    /// A client with its port.
+    ClientPort,
+    User,
+    Host,
+    /// Method, target and protocol in one.
+    Request,
+    Method,
+    Target,
+    /// What belongs behind the target's `?`.
+    Query,
+    Protocol,
+    Status,
+    Bytes,
+    RequestBytes,
+    Referrer,
+    Agent,
+    ForwardedFor,
+    DurationS,
+    DurationMs,
+    DurationUs,
+    DurationNs,
+    /// Seconds if it has decimals or says so, otherwise milliseconds.
+    Duration,
+    /// Seconds that add to the duration; negative where the step was not reached.
+    DurationPart,
+    UpstreamS,
+    UpstreamMs,
+    UpstreamNs,
+    Upstream,
+    Cache,
+    Tls,
+    Cipher,
+    Mime,
+    Country,
+    Route,
+    Variants,
+    Weight,
+}
+
+impl Field {
+    /// The bit of the place in the record that the field fills.
+    fn place(self) -> u64 {
+        let place = match self {
+            Self::TimeAtEnd => Self::Time,
+            Self::ClientPort => Self::Client,
+            Self::DurationMs | Self::DurationUs | Self::DurationNs | Self::Duration => {
+                Self::DurationS
+            }
+            Self::UpstreamMs | Self::UpstreamNs => Self::UpstreamS,
+            other => other,
+        };
+        1 << place as u32
+    }
+}
+
+/// A record that is being put together from fields in any order. Texts are still escaped.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Draft<'a> {
+    pub(crate) record: Record<'a>,
+    /// Which places were filled; see [`Field::place`].
+    seen: u64,
+    /// Query in a field of its own.
+    pub(crate) query: Option<&'a [u8]>,
+    date: Option<&'a [u8]>,
+    time_of_day: Option<&'a [u8]>,
+    end_us: Option<i64>,
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new() -> Self {
+        Self { record: Record { weight: 1, ..Record::default() }, ..Self::default() }
+    }
+
+    /// Whether the field, or another for the same place, was given.
+    pub(crate) fn has(&self, field: Field) -> bool {
+        self.seen & field.place() != 0
+    }
+
+    /// Takes a field. Empty and `-` mean that it is not known.
+    ///
+    /// # Errors
+    /// The text cannot mean what the field is.
+    pub(crate) fn set(
+        &mut self,
+        field: Field,
+        text: &'a [u8],
+        clock: &mut Clock,
+    ) -> Result<(), RejectReason> {
+        if matches!(text, b"" | b"-") {
+            return Ok(());
+        }
+        let record = &mut self.record;
+        let text_of = Some(text);
+        match field {
+            Field::Time | Field::TimeAtEnd => {
+                let moment = clock.any(text).ok_or(RejectReason::BadTimestamp)?;
+                self.set_time(moment, field == Field::TimeAtEnd);
+                return Ok(());
+            }
+            Field::EndTime => {
+                let moment = clock.any(text).ok_or(RejectReason::BadTimestamp)?;
+                self.end_us = Some(moment.us);
+            }
+            Field::Date => self.date = text_of,
+            Field::TimeOfDay => self.time_of_day = text_of,
+            Field::Client => record.client = text,
+            Field::ClientPort => record.client = without_port(text),
+            Field::User => record.user = text_of,
+            Field::Host => record.host = text_of,
+            Field::Request => {
+                if let Some((method, target, protocol)) = request_line(text) {
+                    (record.method, record.target) = (Some(method), Some(target));
+                    record.protocol = protocol;
+                } else {
+                    record.target = text_of;
+                }
+            }
+            Field::Method => record.method = text_of,
+            Field::Target => record.target = text_of,
+            Field::Query => self.query = text.strip_prefix(b"?").or(text_of),
+            Field::Protocol => record.protocol = text_of,
+            Field::Status => record.status = status(text)?,
+            Field::Bytes => record.bytes = Some(size(text)?),
+            Field::RequestBytes => record.request_bytes = Some(size(text)?),
+            Field::Referrer => record.referrer = text_of,
+            Field::Agent => record.agent = text_of,
+            Field::ForwardedFor => record.forwarded_for = first_of(text),
+            Field::DurationS => record.duration_us = duration(text, 1_000_000_000)?,
+            Field::DurationMs => record.duration_us = duration(text, 1_000_000)?,
+            Field::DurationUs => record.duration_us = duration(text, 1_000)?,
+            Field::DurationNs => record.duration_us = duration(text, 1)?,
+            Field::Duration => {
+                let has_decimals = text.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+                let unit_ns = if has_decimals { 1_000_000_000 } else { 1_000_000 };
+                record.duration_us = duration(text, unit_ns)?;
+            }
+            Field::DurationPart => {
+                if let Some(part) = duration(text, 1_000_000_000)? {
+                    record.duration_us = Some(record.duration_us.unwrap_or(0).saturating_add(part));
+                }
+            }
+            Field::UpstreamS => record.upstream_us = duration(last_of(text), 1_000_000_000)?,
+            Field::UpstreamMs => record.upstream_us = duration(last_of(text), 1_000_000)?,
+            Field::UpstreamNs => record.upstream_us = duration(last_of(text), 1)?,
+            Field::Upstream => record.upstream = Some(last_of(text)).filter(|last| *last != b"-"),
+            Field::Cache => record.cache = text_of,
+            Field::Tls => record.tls = Some(tls_version(text)),
+            Field::Cipher => record.cipher = text_of,
+            Field::Mime => record.mime = text_of,
+            Field::Country => record.country = text_of,
+            Field::Route => record.route = text_of,
+            Field::Variants => record.variants = text_of,
+            Field::Weight => record.weight = weight(text).ok_or(RejectReason::BadField)?,
+        }
+        self.seen |= field.place();
+        Ok(())
+    }
+
+    pub(crate) fn set_time(&mut self, moment: time::Moment, is_end: bool) {
+        self.record.time_us = moment.us;
+        self.record.offset_min = moment.offset_min;
+        self.record.time_is_end = is_end;
+        self.seen |= Field::Time.place();
+    }
+
+    /// Puts the time together where its parts came in fields of their own; `date` is that of the
+    /// file's head, for lines with a time of day only.
+    ///
+    /// # Errors
+    /// There is no time, or it is no moment.
+    pub(crate) fn settle_time(
+        &mut self,
+        clock: &mut Clock,
+        date: Option<&[u8]>,
+    ) -> Result<(), RejectReason> {
+        if !self.has(Field::Time) {
+            let moment = match (self.date.or(date), self.time_of_day) {
+                (Some(date), Some(time)) => clock.parts(date, time),
+                (Some(_), None) => self.date.and_then(|date| clock.any(date)),
+                (None, _) => match self.end_us {
+                    Some(_) => None,
+                    None => return Err(RejectReason::NoTimestamp),
+                },
+            };
+            match (moment, self.end_us) {
+                (Some(moment), _) => self.set_time(moment, self.record.time_is_end),
+                (None, Some(us)) => self.set_time(time::Moment::utc(us), true),
+                (None, None) => return Err(RejectReason::BadTimestamp),
+            }
+        } else if let (Some(end_us), None) = (self.end_us, self.record.duration_us) {
+            self.record.duration_us = u64::try_from(end_us - self.record.time_us).ok();
+            self.record.time_is_end = false;
+        }
+        Ok(())
+    }
+
+    /// Whether the line told anything about a request.
+    pub(crate) fn is_request(&self) -> bool {
+        let record = &self.record;
+        record.target.is_some() || record.method.is_some() || record.status.is_some()
+    }
+}
+
+/// Three digits; 0, as written for clients that went away, means none.
+fn status(text: &[u8]) -> Result<Option<u16>, RejectReason> {
+    match time::digits(text) {
+        Some(value @ 100..=999) => Ok(u16::try_from(value).ok()),
+        Some(0) => Ok(None),
+        None if text == b"-1" => Ok(None),
+        _ => Err(RejectReason::BadStatus),
+    }
+}
+
+fn size(text: &[u8]) -> Result<u64, RejectReason> {
+    let whole = text.strip_suffix(b".0").unwrap_or(text);
+    time::digits(whole).ok_or(RejectReason::BadSize)
+}
+
+/// A number of units, which a suffix may overrule; negative means not known.
+fn duration(text: &[u8], unit_ns: u64) -> Result<Option<u64>, RejectReason> {
+    if matches!(text, b"-" | b"" | [b'-', b'0'..=b'9', ..]) {
+        return Ok(None);
+    }
+    let number = text.iter().take_while(|byte| !byte.is_ascii_alphabetic() && byte.is_ascii());
+    let (number, suffix) = text.split_at(number.count());
+    let (text, unit_ns) = match suffix {
+        b"s" => (number, 1_000_000_000),
+        b"ms" => (number, 1_000_000),
+        b"us" | b"\xc2\xb5s" => (number, 1_000),
+        b"ns" => (number, 1),
+        _ => (text, unit_ns),
+    };
+    time::micros(text, unit_ns).map(Some).ok_or(RejectReason::BadField)
+}
+
+/// Most requests that one line can stand for: sums of such lines stay below 2⁶⁴.
+const WEIGHT_MAX: u64 = 1_000_000_000_000;
+
+/// A count, also of a writer that only knows decimals: rounded.
+fn weight(text: &[u8]) -> Option<u64> {
+    time::digits(text)
+        .or_else(|| Some(time::micros(text, 1_000_000_000)?.checked_add(500_000)? / 1_000_000))
+        .filter(|weight| *weight <= WEIGHT_MAX)
+}
+
+/// The last of several, as nginx lists the servers it tried (`a, b : c`).
+fn last_of(text: &[u8]) -> &[u8] {
+    let from = text.windows(2).rposition(|pair| matches!(pair, b", " | b": "));
+    from.and_then(|at| text.get(at + 2..)).unwrap_or(text)
+}
+
+/// The first address of a list that has one.
+pub(super) fn first_of(text: &[u8]) -> Option<&[u8]> {
+    let first = text.split(|byte| *byte == b',').next()?.trim_ascii();
+    (!matches!(first, b"" | b"-")).then_some(first)
+}
+
+/// `192.0.2.1:80` and `[2001:db8::1]:80` without the port; anything else as it is.
+pub(super) fn without_port(text: &[u8]) -> &[u8] {
+    if let Some(inside) = text.strip_prefix(b"[") {
+        return memchr::memchr(b']', inside).and_then(|end| inside.get(..end)).unwrap_or(text);
+    }
+    match (memchr::memchr(b':', text), memchr::memrchr(b':', text)) {
+        (Some(first), Some(last)) if first == last => text.get(..first).unwrap_or(text),
+        _ => text,
+    }
+}
+
+/// Versions as numbers on the wire (RFC 8446 §4.2.1), which some writers log, by name.
+fn tls_version(text: &[u8]) -> &[u8] {
+    match text {
+        b"769" => b"TLSv1",
+        b"770" => b"TLSv1.1",
+        b"771" => b"TLSv1.2",
+        b"772" => b"TLSv1.3",
+        other => other,
+    }
+}

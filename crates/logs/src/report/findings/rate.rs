@@ -1,0 +1,172 @@
+//! Clients, networks and agents that ask far more often than the others.
+
+use std::net::IpAddr;
+
+use foldhash::HashMap;
+use ipnet::IpNet;
+
+use super::rules::{self, Rule};
+use super::{Finding, FindingKind, Ranked, Severity, shown};
+use crate::report::agent::{Class, classify};
+use crate::report::aggregate::{Aggregate, Kind};
+use crate::report::anonymise::address;
+use crate::report::keys::OTHER_ID;
+use crate::report::model::timestamp;
+use crate::report::rates::Cell;
+
+/// Peaks to compare with: fewer say nothing.
+const OTHERS_MIN: usize = 10;
+/// Lowest peak that is found, in requests per minute: one per second.
+const PEAK_MIN: u64 = 60;
+/// Robust standard deviations above the others' median, on the logarithm of peaks.
+const Z_MIN: f64 = 6.0;
+/// Smallest deviation on that scale, since most peaks may be equal.
+const DEVIATION_MIN: f64 = 0.5;
+/// A peak, in requests per minute, that matters much.
+const PEAK_HIGH: u64 = 600;
+/// A median absolute deviation times this is the standard deviation of a normal distribution.
+const MAD: f64 = 1.4826;
+
+pub(super) fn clients(seen: &Aggregate) -> Vec<Ranked> {
+    let names = seen.keys(Kind::Client);
+    let peaks = peaks(seen, |cell| (cell.client != OTHER_ID).then_some(cell.client));
+    outstanding(
+        seen,
+        FindingKind::ClientRate,
+        &peaks,
+        |id| shown(&names.name(id)),
+        |_, allowed| rules::limit_clients(allowed),
+    )
+}
+
+pub(super) fn networks(seen: &Aggregate) -> Vec<Ranked> {
+    let clients = seen.keys(Kind::Client);
+    // Networks by number, and how many clients each has.
+    let mut numbers: HashMap<IpNet, u32> = HashMap::default();
+    let (mut networks, mut members) = (Vec::new(), Vec::new());
+    let number_of = |id: u32| {
+        let network = address(clients.text(id)).and_then(network_of)?;
+        let number = *numbers.entry(network).or_insert_with(|| {
+            networks.push(network);
+            members.push(0_u64);
+            networks.len() as u32 - 1
+        });
+        members[number as usize] += 1;
+        Some(number)
+    };
+    let of_client: Vec<Option<u32>> = (0..=clients.len() as u32).map(number_of).collect();
+    let peaks = peaks(seen, |cell| of_client.get(cell.client as usize).copied().flatten());
+    let name = |number: u32| networks.get(number as usize).map(ToString::to_string);
+    let mut found = outstanding(
+        seen,
+        FindingKind::NetworkRate,
+        &peaks,
+        |number| name(number).unwrap_or_default(),
+        |number, _| rules::deny(networks.get(number as usize).copied()),
+    );
+    // A network of one client is that client.
+    let is_one = |network: &IpNet| {
+        numbers.get(network).is_none_or(|number| members.get(*number as usize) == Some(&1))
+    };
+    found.retain(|ranked| ranked.finding.subject.parse().is_ok_and(|network| !is_one(&network)));
+    found
+}
+
+/// Only crawlers, monitors and tools: a browser's agent is that of many people.
+pub(super) fn agents(seen: &Aggregate) -> Vec<Ranked> {
+    let names = seen.keys(Kind::Agent);
+    let is_program = |id: u32| id != OTHER_ID && classify(names.text(id)).class != Class::Browser;
+    let programs: Vec<bool> = (0..=names.len() as u32).map(is_program).collect();
+    let is_program = |id: u32| programs.get(id as usize).copied().unwrap_or(false);
+    let peaks = peaks(seen, |cell| is_program(cell.other).then_some(cell.other));
+    outstanding(
+        seen,
+        FindingKind::AgentRate,
+        &peaks,
+        |id| shown(&names.name(id)),
+        |id, allowed| rules::limit_agent(&names.name(id), allowed),
+    )
+}
+
+/// Number of the client, network or agent; the most requests within a step, and when: the first of equals.
+type Peak = (u32, u64, i64);
+
+/// The peak of each key that `key` gives to a cell.
+fn peaks(seen: &Aggregate, key: impl Fn(&Cell) -> Option<u32>) -> Vec<Peak> {
+    let mut cells: Vec<(u32, i64, u32)> = seen
+        .rates
+        .cells()
+        .filter_map(|cell| Some((key(cell)?, seen.rates.begin_s(cell), cell.hits)))
+        .collect();
+    cells.sort_unstable();
+    let mut peaks: Vec<Peak> = Vec::new();
+    for step in cells.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let Some((key, at_s, _)) = step.first().copied() else { continue };
+        let hits = step.iter().map(|(_, _, hits)| u64::from(*hits)).sum();
+        match peaks.last_mut() {
+            Some(peak) if peak.0 == key => {
+                if hits > peak.1 {
+                    *peak = (key, hits, at_s);
+                }
+            }
+            _ => peaks.push((key, hits, at_s)),
+        }
+    }
+    peaks
+}
+
+fn outstanding(
+    seen: &Aggregate,
+    kind: FindingKind,
+    peaks: &[Peak],
+    name: impl Fn(u32) -> String,
+    rule: impl Fn(u32, u64) -> Rule,
+) -> Vec<Ranked> {
+    let Some(step_s) = seen.rates.step_s().filter(|_| peaks.len() > OTHERS_MIN) else {
+        return Vec::new();
+    };
+    let minutes = (step_s / 60).max(1) as u64;
+    let mut sorted: Vec<u64> = peaks.iter().map(|(_, hits, _)| *hits).collect();
+    sorted.sort_unstable();
+    let log = |hits: u64| (hits as f64).ln();
+    let median = sorted[sorted.len() / 2];
+    let mut deviations: Vec<f64> =
+        sorted.iter().map(|hits| (log(*hits) - log(median)).abs()).collect();
+    deviations.sort_unstable_by(f64::total_cmp);
+    let deviation = (MAD * deviations[deviations.len() / 2]).max(DEVIATION_MIN);
+    let z = |hits: u64| (log(hits) - log(median)) / deviation;
+    let is_outstanding = |hits: u64| hits >= PEAK_MIN * minutes && z(hits) >= Z_MIN;
+    // What nobody else ever needs: twice the highest peak that does not stand out.
+    let usual = sorted.iter().rev().find(|hits| !is_outstanding(**hits)).copied().unwrap_or(median);
+    let allowed = (2 * usual).div_ceil(minutes).max(PEAK_MIN);
+    peaks
+        .iter()
+        .filter(|(_, hits, _)| is_outstanding(*hits))
+        .map(|(key, hits, at_s)| {
+            let rule = rule(*key, allowed);
+            let is_grave = *hits >= PEAK_HIGH * minutes;
+            Ranked {
+                strength: *hits,
+                finding: Finding {
+                    kind,
+                    severity: if is_grave { Severity::Medium } else { Severity::Low },
+                    subject: name(*key),
+                    evidence: format!(
+                        "{hits} requests within {step_s} s at {}; the median of {} peaks is {median}, robust z {:.1}",
+                        timestamp(at_s * 1_000_000),
+                        peaks.len(),
+                        z(*hits)
+                    ),
+                    rule: rule.tidegate,
+                    nginx: rule.nginx,
+                },
+            }
+        })
+        .collect()
+}
+
+/// The /24 of an IPv4 address, the /48 of an IPv6 address.
+fn network_of(ip: IpAddr) -> Option<IpNet> {
+    let length = if ip.is_ipv4() { 24 } else { 48 };
+    IpNet::new(ip, length).ok().map(|network| network.trunc())
+}

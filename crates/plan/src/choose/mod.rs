@@ -1,0 +1,449 @@
+//! Choosing a scaling policy: the cheapest that meets the objective on the past, judged on demand
+//! that was held out, beside what one would do anyway.
+//!
+//! No forecast or schedule is ever recommended alone: every policy that is searched is the larger
+//! of a reactive wish and, if any, a floor. Where the best is not significantly better than plain
+//! HPA, plain HPA is recommended.
+
+pub mod answer;
+pub mod concurrency;
+pub mod foresight;
+pub mod judge;
+pub mod params;
+pub mod policy;
+pub mod table;
+pub mod verdict;
+pub mod weekly;
+
+mod demand;
+mod search;
+
+use jiff::tz::TimeZone;
+
+use crate::Series;
+use crate::controller::hpa::{HpaParams, Metric};
+use crate::controller::schedule::WeekClock;
+use crate::controller::{Controller, Fixed, Hpa, Hybrid, INSTANCES_MAX, Schedule};
+use crate::simulate::{Block, Outcome, Plant, fluid};
+
+pub use answer::Answer;
+pub use concurrency::Concurrency;
+pub use judge::Gain;
+pub use params::{Kind, Params};
+pub use policy::Policy;
+pub use table::{Row, table};
+
+use answer::{
+    Baseline, HeldOut, HourInstances, MONTH_HOURS, Recommended, SecondBest, Stress, Trial,
+};
+use search::{Scored, Search};
+use weekly::{FloorSpec, WeekDemand};
+
+/// Requests that the queue serves to accept a policy on the past.
+const QUEUE_TRAIN: f64 = 300_000.0;
+/// Requests that the queue serves for the verdict on held-out demand.
+const QUEUE_FINAL: f64 = 1_500_000.0;
+/// Policies that the queue is asked about until one passes.
+const FINALISTS: usize = 12;
+/// How much more than one that the queue refused the next one must cost: its neighbours would be
+/// refused as well.
+const DEARER: f64 = 1.02;
+/// Most points of the Pareto front.
+const PARETO_MAX: usize = 12;
+/// Most instances that a demand may need.
+const NEED_MAX: f64 = INSTANCES_MAX as f64 / 2.0;
+
+/// Why no policy can be chosen.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ChooseError {
+    /// A parameter makes no sense.
+    #[error("{0}")]
+    Params(&'static str),
+    /// There is too little to learn from.
+    #[error(
+        "the history has {days:.1} known days, but a choice needs at least {DAYS_MIN} (one to \
+         learn from, one to be tried on): give a longer history"
+    )]
+    TooShort {
+        /// Days of which the demand is known.
+        days: f64,
+    },
+    /// There is nothing to serve.
+    #[error(
+        "the history has no requests in the part to learn from or in the part that is held out: \
+         check the input"
+    )]
+    NoDemand,
+    /// More instances are needed than are computed with.
+    #[error(
+        "the busiest step needs {needed:.0} instances, more than {NEED_MAX:.0}: check the capacity \
+         of an instance"
+    )]
+    TooLarge {
+        /// Instances that the busiest step needs.
+        needed: f64,
+    },
+}
+
+use demand::DAYS_MIN;
+
+/// The two parts of the history, and the system.
+struct Case<'a> {
+    params: &'a Params,
+    plant: Plant,
+    whole: Series,
+    past: Series,
+    held: Series,
+    /// Most instances.
+    max: u32,
+}
+
+impl<'a> Case<'a> {
+    fn new(series: &Series, params: &'a Params) -> Result<Self, ChooseError> {
+        if let Some(fault) = params.fault() {
+            return Err(ChooseError::Params(fault));
+        }
+        let whole = demand::simulated(series);
+        let days = demand::known_days(&whole);
+        if days < DAYS_MIN {
+            return Err(ChooseError::TooShort { days });
+        }
+        let split = demand::held_out_from(&whole);
+        let (past, held) = (whole.slice(0..split), whole.slice(split..whole.len()));
+        let (past_peak, held_peak) = (demand::highest_per_s(&past), demand::highest_per_s(&held));
+        if past_peak <= 0.0 || held_peak <= 0.0 {
+            return Err(ChooseError::NoDemand);
+        }
+        let needed = past_peak.max(held_peak) / params.capacity_per_s;
+        if needed > NEED_MAX {
+            return Err(ChooseError::TooLarge { needed });
+        }
+        let most = (2.0 * past_peak / params.capacity_per_s).ceil() as u32;
+        let max = params.max.unwrap_or(most.max(params.min)).max(1);
+        Ok(Self { params, plant: params.plant(), whole, past, held, max })
+    }
+
+    fn bounds(&self) -> (u32, u32) {
+        (self.params.min.max(1).min(self.max), self.max)
+    }
+
+    fn zone(&self) -> &TimeZone {
+        &self.whole.zone
+    }
+
+    fn plain(&self) -> Policy {
+        let zone = self.zone().iana_name().unwrap_or_default().to_owned();
+        Policy { zone, ..Policy::hpa(0.7, self.params.capacity_per_s, self.bounds()) }
+    }
+
+    fn simulate(&self, series: &Series, policy: &Policy) -> Outcome {
+        self.simulate_on(series, &self.plant, policy)
+    }
+
+    fn simulate_on(&self, series: &Series, plant: &Plant, policy: &Policy) -> Outcome {
+        fluid::run(series, plant, &mut policy.build(self.zone()), self.params.seed, |_| ())
+    }
+
+    fn queue(&self, series: &Series, policy: &Policy, budget: f64) -> verdict::QueueVerdict {
+        let mut ready = Vec::new();
+        let mut controller = policy.build(self.zone());
+        fluid::run(series, &self.plant, &mut controller, self.params.seed, |n| ready.push(n));
+        verdict::queue_verdict(series, &self.plant, &ready, budget, self.params.seed)
+    }
+
+    fn monthly_cost(&self, outcome: &Outcome) -> f64 {
+        let hours = demand::known_days(&self.held) * 24.0;
+        outcome.instance_hours() / hours * MONTH_HOURS * self.params.price_per_instance_hour
+    }
+
+    fn trial(&self, policy: &Policy, outcome: &Outcome) -> Trial {
+        Trial {
+            summary: policy.summary(),
+            policy: Recommended::new(policy),
+            instance_hours: outcome.instance_hours(),
+            late_ratio: outcome.late_ratio(),
+        }
+    }
+}
+
+/// Chooses a policy for the demand of `series`, of which the end is held out, and which `points`
+/// (requests in flight and per second of one instance, may be empty) support with a concurrency
+/// limit.
+///
+/// # Errors
+/// [`ChooseError`]: senseless parameters, less than two days, no requests, or too many.
+pub fn choose(
+    series: &Series,
+    params: &Params,
+    points: &[(f64, f64)],
+) -> Result<Answer, ChooseError> {
+    let case = Case::new(series, params)?;
+    let Case { past, held, plant, max, .. } = &case;
+    let ranked = Search { past, plant, params, max: *max }.run();
+    let plain = case.plain();
+
+    let accepted = accepted(&case, &ranked);
+    let most_punctual = ranked.iter().min_by(|a, b| a.late_ratio.total_cmp(&b.late_ratio));
+    let best = accepted.or(most_punctual.map(|scored| &scored.policy)).unwrap_or(&plain).clone();
+    let best_outcome = case.simulate(held, &best);
+    let plain_outcome = case.simulate(held, &plain);
+    let comparison = judge::compare(&best_outcome, &plain_outcome, params.seed);
+    let gain = if best == plain {
+        Gain::None
+    } else {
+        judge::gain(&best_outcome, &plain_outcome, &comparison, params.late_share)
+    };
+    let (recommended, outcome) = match gain {
+        Gain::Significant => (&best, &best_outcome),
+        Gain::None | Gain::Negative => (&plain, &plain_outcome),
+    };
+    let held_out = held_out(&case, recommended, outcome);
+    let findings = findings(&case, &ranked, &held_out, accepted.is_none());
+    Ok(Answer {
+        schema: answer::SCHEMA.to_owned(),
+        recommended: Recommended::new(recommended),
+        gain,
+        held_out,
+        baselines: baselines(&case),
+        hours: hours(&case, recommended),
+        best: case.trial(&best, &best_outcome),
+        comparison,
+        second_best: second_best(&case, &ranked, &best, recommended),
+        by_controller: by_controller(&ranked),
+        pareto: pareto(&case, &ranked),
+        stress: stress(&case, recommended),
+        concurrency: concurrency::advise(params, points),
+        findings,
+    })
+}
+
+/// The cheapest policy that the queue, too, accepts on the past.
+fn accepted<'a>(case: &Case<'_>, ranked: &'a [Scored]) -> Option<&'a Policy> {
+    let limit = search::TRAIN_MARGIN * case.params.late_share;
+    let (mut refused, mut least_s) = (0, 0.0);
+    for scored in ranked.iter().filter(|scored| scored.late_ratio <= limit) {
+        if scored.instance_s < least_s || refused == FINALISTS {
+            continue;
+        }
+        let verdict = case.queue(&case.past, &scored.policy, QUEUE_TRAIN);
+        if verdict.meets(case.params.late_share) {
+            return Some(&scored.policy);
+        }
+        (refused, least_s) = (refused + 1, scored.instance_s * DEARER);
+    }
+    None
+}
+
+fn held_out(case: &Case<'_>, policy: &Policy, outcome: &Outcome) -> HeldOut {
+    let params = case.params;
+    let queue = case.queue(&case.held, policy, QUEUE_FINAL);
+    let allowed = outcome.late.max(params.late_share * outcome.requests);
+    let floor_s = params.min.min(case.max);
+    // Fewest as the policy has it would hide what the policy's own minimum costs.
+    let bound_s = foresight::lower_bound_s(&case.held, &case.plant, (floor_s, case.max), allowed);
+    HeldOut {
+        instance_hours: outcome.instance_hours(),
+        late_ratio: outcome.late_ratio(),
+        late_ratio_ci: judge::late_ratio_ci(outcome, params.seed),
+        regret: if bound_s > 0.0 { outcome.instance_s / bound_s - 1.0 } else { 0.0 },
+        requests: outcome.requests,
+        days: demand::known_days(&case.held),
+        monthly_cost: case.monthly_cost(outcome),
+        churn: outcome.churn(),
+        peak: outcome.peak,
+        meets_objective: outcome.late_ratio() <= params.late_share
+            && queue.meets(params.late_share),
+        queue,
+    }
+}
+
+/// What one would do without a search, on held-out demand.
+fn baselines(case: &Case<'_>) -> Vec<Baseline> {
+    let (min, max) = case.bounds();
+    let capacity = case.params.capacity_per_s;
+    let peak = (demand::highest_per_s(&case.past) / capacity).ceil() as u32;
+    let cpu = HpaParams::new(Metric::AverageUtilization(0.7), min, max);
+    let floor = FloorSpec {
+        quantile: 0.95,
+        headroom: 1.0,
+        entries: case.params.cron_entries_max,
+        split: true,
+    };
+    let windows = WeekDemand::new(&case.past).windows(&floor, capacity, (min, max));
+    let schedule = Hybrid::new(
+        Controller::Fixed(Fixed { replicas: min }),
+        Schedule::new(&windows, case.zone()),
+        max,
+    );
+    let controllers = [
+        ("fixed-peak", Controller::Fixed(Fixed { replicas: peak.max(min).min(max) })),
+        ("hpa-70", case.plain().build(case.zone())),
+        ("hpa-70-cpu", Controller::Hpa(Box::new(Hpa::new(cpu)))),
+        ("schedule-only", Controller::Hybrid(Box::new(schedule))),
+    ];
+    let run = |(name, mut controller): (&str, Controller)| {
+        let outcome =
+            fluid::run(&case.held, &case.plant, &mut controller, case.params.seed, |_| ());
+        Baseline {
+            name: name.to_owned(),
+            instance_hours: outcome.instance_hours(),
+            late_ratio: outcome.late_ratio(),
+            monthly_cost: case.monthly_cost(&outcome),
+            churn: outcome.churn(),
+        }
+    };
+    controllers.map(run).into()
+}
+
+/// Mean instances by hour of the local week.
+fn hours(case: &Case<'_>, policy: &Policy) -> Vec<HourInstances> {
+    let mut clock = WeekClock::new(case.zone().clone());
+    let mut sums = vec![(0.0, 0_u32); 168];
+    for Block { start_s, instance_s, .. } in case.simulate(&case.whole, policy).blocks {
+        let (sum, count) = &mut sums[clock.minute_of_week(start_s as f64) / 60];
+        *sum += instance_s / 3600.0;
+        *count += 1;
+    }
+    let known = sums.into_iter().enumerate().filter(|(_, (_, count))| *count > 0);
+    known
+        .map(|(hour, (sum, count))| HourInstances {
+            hour: hour as u32,
+            instances: sum / f64::from(count),
+        })
+        .collect()
+}
+
+fn second_best(
+    case: &Case<'_>,
+    ranked: &[Scored],
+    best: &Policy,
+    recommended: &Policy,
+) -> Option<SecondBest> {
+    let (policy, why) = if best == recommended {
+        let next = ranked.iter().find(|scored| scored.policy != *recommended)?;
+        let first = ranked.iter().find(|scored| scored.policy == *recommended)?;
+        let why = if next.late_ratio > search::TRAIN_MARGIN * case.params.late_share {
+            format!("it had {:.3} % of the requests late on the past", next.late_ratio * 100.0)
+        } else if next.instance_s < first.instance_s {
+            "it is cheaper on the past, but too many are late in the queue".to_owned()
+        } else {
+            let dearer = (next.instance_s / first.instance_s - 1.0) * 100.0;
+            format!("it costs {dearer:.1} % more on the past")
+        };
+        (&next.policy, why)
+    } else {
+        (best, "its difference from plain HPA on held-out demand is no significant gain".to_owned())
+    };
+    let outcome = case.simulate(&case.held, policy);
+    Some(SecondBest { trial: case.trial(policy, &outcome), why })
+}
+
+fn by_controller(ranked: &[Scored]) -> Vec<Recommended> {
+    let mut best: Vec<Recommended> = Vec::new();
+    for scored in ranked {
+        let one = Recommended::new(&scored.policy);
+        if best.iter().all(|known| known.controller != one.controller) {
+            best.push(one);
+        }
+    }
+    best
+}
+
+/// Policies that no other beats in both cost and lateness: found on the past, shown as they do on
+/// held-out demand, where they must again be unbeaten.
+fn pareto(case: &Case<'_>, ranked: &[Scored]) -> Vec<Trial> {
+    let mut by_cost: Vec<&Scored> = ranked.iter().collect();
+    by_cost.sort_by(|a, b| {
+        a.instance_s.total_cmp(&b.instance_s).then(a.late_ratio.total_cmp(&b.late_ratio))
+    });
+    let mut lowest = f64::INFINITY;
+    by_cost.retain(|scored| {
+        let better = scored.late_ratio < lowest;
+        lowest = lowest.min(scored.late_ratio);
+        better
+    });
+    let step = by_cost.len().div_ceil(PARETO_MAX).max(1);
+    let picked: Vec<&Scored> = by_cost.into_iter().step_by(step).collect();
+    let run =
+        |scored: &&Scored| case.trial(&scored.policy, &case.simulate(&case.held, &scored.policy));
+    let mut trials = search::parallel(&picked, &run);
+    trials.sort_by(|a, b| {
+        a.instance_hours.total_cmp(&b.instance_hours).then(a.late_ratio.total_cmp(&b.late_ratio))
+    });
+    let mut lowest = f64::INFINITY;
+    trials.retain(|trial| {
+        let better = trial.late_ratio < lowest;
+        lowest = lowest.min(trial.late_ratio);
+        better
+    });
+    trials
+}
+
+fn stress(case: &Case<'_>, recommended: &Policy) -> Vec<Stress> {
+    let mut slow = case.plant.clone();
+    slow.lifecycle.boot = slow.lifecycle.boot.scaled(2.0);
+    let highest = demand::highest_per_s(&case.past);
+    let cases = [
+        ("load-x1.5", demand::scaled(&case.held, 1.5), &case.plant),
+        ("slow-boot-x2", case.held.clone(), &slow),
+        ("missed-peak", demand::with_missed_peak(&case.held, highest), &case.plant),
+    ];
+    let run = |(name, series, plant): &(&str, Series, &Plant)| {
+        let ours = case.simulate_on(series, plant, recommended);
+        let plain = case.simulate_on(series, plant, &case.plain());
+        Stress {
+            name: (*name).to_owned(),
+            late_ratio: ours.late_ratio(),
+            instance_hours: ours.instance_hours(),
+            hpa_late_ratio: plain.late_ratio(),
+            hpa_instance_hours: plain.instance_hours(),
+        }
+    };
+    search::parallel(&cases, &run)
+}
+
+/// What must be known to believe the answer.
+fn findings(
+    case: &Case<'_>,
+    ranked: &[Scored],
+    held: &HeldOut,
+    none_accepted: bool,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    let days = demand::known_days(&case.past);
+    if days < 14.0 {
+        found.push(format!(
+            "only {days:.1} days to learn from: weekly patterns cannot be told from chance"
+        ));
+    }
+    let unknown = case.whole.counts.iter().filter(|count| !count.is_finite()).count();
+    if unknown > 0 {
+        let share = unknown as f64 / case.whole.len() as f64 * 100.0;
+        found.push(format!("{share:.1} % of the history is unknown and counts for nothing"));
+    }
+    let limit = case.params.late_share;
+    if ranked.iter().all(|scored| scored.late_ratio > limit) {
+        found.push(
+            "no policy that was tried meets the objective on the past: allow more instances, \
+             start them faster or relax it"
+                .to_owned(),
+        );
+    } else if none_accepted {
+        found.push(
+            "no policy that was tried meets the objective on the past with a margin, in both the \
+             fluid model and the queue: the most punctual one was taken"
+                .to_owned(),
+        );
+    }
+    if !held.meets_objective {
+        found.push("the recommended policy misses the objective on held-out demand".to_owned());
+    }
+    if held.queue.late_by_service > limit {
+        found.push(format!(
+            "{:.3} % of the requests are late by their service time alone, more than the objective \
+             allows: no number of instances helps",
+            held.queue.late_by_service * 100.0
+        ));
+    }
+    found
+}

@@ -1,0 +1,212 @@
+//! Choosing, on made-up demand whose best answer is known, and on a recorded trace.
+
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use plan::Series;
+use plan::choose::{Answer, ChooseError, Gain, Kind, Params, choose, concurrency, table};
+use plan::simulate::Distribution;
+
+/// Minutes of `days` from a Monday on.
+fn minutes(days: usize, rate: impl Fn(usize) -> f64) -> Series {
+    let counts = (0..days * 1440).map(|minute| rate(minute) * 60.0).collect();
+    Series { start_s: 1_772_409_600, step_s: 60, counts, zone: TimeZone::UTC }
+}
+
+fn params() -> Params {
+    Params { boot: Distribution::Constant(120.0), ..Params::new(50.0) }
+}
+
+/// Nights of 100/s, and from eight to six o'clock suddenly 2000/s, every day.
+fn office(minute: usize) -> f64 {
+    if (480..1080).contains(&(minute % 1440)) { 2000.0 } else { 100.0 }
+}
+
+/// Each day the load jumps at once: only who knows the hour is ready.
+#[test]
+fn a_schedule_pays_for_daily_jumps() {
+    let series = minutes(28, office);
+    let answer = choose(&series, &params(), &[]).unwrap();
+    let plain = &answer.baselines[1];
+    assert_eq!((plain.name.as_str(), answer.gain), ("hpa-70", Gain::Significant));
+    assert_eq!(answer.recommended.controller, Kind::Keda);
+    assert!(!answer.recommended.parameters.windows.is_empty());
+    assert!(plain.late_ratio > 0.001 && answer.held_out.late_ratio <= 0.001);
+    assert!(answer.held_out.meets_objective, "{:?}", answer.findings);
+    assert!(answer.held_out.regret >= 0.0 && answer.held_out.regret < 1.0);
+    assert_eq!(answer.hours.len(), 168);
+    assert!(answer.hours[12].instances > 10.0 * answer.hours[3].instances);
+    for pair in answer.pareto.windows(2) {
+        assert!(pair[0].instance_hours <= pair[1].instance_hours);
+        assert!(pair[0].late_ratio > pair[1].late_ratio);
+    }
+    let stress = &answer.stress[1];
+    assert_eq!(stress.name, "slow-boot-x2");
+    assert!(stress.late_ratio < stress.hpa_late_ratio);
+    assert!(answer.paragraph().contains("significantly better"));
+}
+
+/// Nothing to know in advance, and nothing for a floor to add: plain HPA, said plainly.
+#[test]
+fn constant_load_has_no_gain_from_more_punctuality() {
+    let noise = |minute: usize| ((minute as u32).wrapping_mul(2_654_435_761) >> 16) % 1000;
+    let series = minutes(14, |minute| 345.0 + f64::from(noise(minute)) / 100.0);
+    let params = Params { kinds: vec![Kind::Keda], ..params() };
+    let answer = choose(&series, &params, &[]).unwrap();
+    let held = &answer.held_out;
+    assert_eq!(held.late_ratio, 0.0);
+    if answer.gain != Gain::Significant {
+        assert_eq!(answer.recommended.controller, Kind::Hpa);
+        assert!((answer.recommended.parameters.target_utilisation - 0.7).abs() < 1e-9);
+        assert!(answer.paragraph().contains("No gain"));
+    } else {
+        // A higher target is a gain that steady load really gives.
+        assert!(answer.comparison.cost_difference_ci[1] < 0.0);
+        assert!(answer.recommended.parameters.target_utilisation > 0.7);
+    }
+}
+
+/// Whatever is recommended has a reactive part.
+#[test]
+fn events_that_nobody_foretells() {
+    // A burst at a different hour of each day.
+    let burst = |minute: usize| {
+        let (day, at) = (minute / 1440, minute % 1440);
+        let begin = 60 * (day * 7 % 23);
+        if (begin..begin + 90).contains(&at) { 3000.0 } else { 300.0 }
+    };
+    let answer = choose(&minutes(21, burst), &params(), &[]).unwrap();
+    let by_name = |name: &str| answer.baselines.iter().find(|one| one.name == name).unwrap();
+    let (schedule, plain) = (by_name("schedule-only"), by_name("hpa-70"));
+    assert!(schedule.late_ratio > 5.0 * plain.late_ratio);
+    assert!(answer.held_out.late_ratio <= plain.late_ratio + 1e-12);
+    if answer.gain != Gain::Significant {
+        assert_eq!(answer.recommended.controller, Kind::Hpa);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_answer() {
+    let series = minutes(10, office);
+    let first = choose(&series, &params(), &[]).unwrap();
+    assert_eq!(first, choose(&series, &params(), &[]).unwrap());
+}
+
+#[test]
+fn all_controllers_can_be_chosen_from() {
+    let kinds =
+        vec![Kind::Hpa, Kind::Keda, Kind::Knative, Kind::AwsTargetTracking, Kind::AwsScheduled];
+    let params = Params { kinds: kinds.clone(), ..params() };
+    let answer = choose(&minutes(8, office), &params, &[]).unwrap();
+    let mut found: Vec<Kind> = answer.by_controller.iter().map(|one| one.controller).collect();
+    found.sort_unstable();
+    assert_eq!(found, kinds);
+}
+
+/// The shape that other programs read.
+#[test]
+fn the_answer_is_written_as_documented() {
+    let answer = choose(&minutes(9, office), &params(), &[]).unwrap();
+    let json = serde_json::to_value(&answer).unwrap();
+    assert_eq!(json["schema"], "tidegate.plan/1");
+    assert!(["significant", "none", "negative"].contains(&json["gain"].as_str().unwrap()));
+    assert!(json["recommended"]["controller"].is_string());
+    assert!(json["recommended"]["parameters"].is_object());
+    for key in ["instance-hours", "late-ratio", "regret"] {
+        assert!(json["held-out"][key].is_number(), "{key}");
+    }
+    assert_eq!(json["held-out"]["late-ratio-ci"].as_array().unwrap().len(), 2);
+    assert_eq!(json["baselines"][1]["name"], "hpa-70");
+    assert!(json["baselines"][1]["instance-hours"].is_number());
+    assert_eq!(json["hours"][5]["hour"], 5);
+    assert!(json["hours"][5]["instances"].is_number());
+    let back: Answer = serde_json::from_value(json).unwrap();
+    assert_eq!(back.recommended.policy().kind, Some(answer.recommended.controller));
+}
+
+#[test]
+fn too_little_or_senseless_input_is_refused() {
+    let day = minutes(1, office);
+    assert!(matches!(choose(&day, &params(), &[]), Err(ChooseError::TooShort { .. })));
+    let nothing = minutes(7, |_| 0.0);
+    assert_eq!(choose(&nothing, &params(), &[]), Err(ChooseError::NoDemand));
+    let unknown = minutes(7, |_| f64::NAN);
+    assert!(matches!(choose(&unknown, &params(), &[]), Err(ChooseError::TooShort { .. })));
+    let week = minutes(7, office);
+    let refused =
+        |params: &Params| matches!(choose(&week, params, &[]), Err(ChooseError::Params(_)));
+    assert!(refused(&Params::new(0.0)));
+    assert!(refused(&Params::new(f64::NAN)));
+    assert!(refused(&Params { late_after_s: 0.05, ..params() }));
+    assert!(refused(&Params { kinds: Vec::new(), ..params() }));
+    let tiny = Params::new(1e-3);
+    assert!(matches!(choose(&week, &tiny, &[]), Err(ChooseError::TooLarge { .. })));
+}
+
+/// An objective that no fleet can meet is said to be one.
+#[test]
+fn an_impossible_objective_is_found() {
+    let params = Params { max: Some(20), ..params() };
+    let answer = choose(&minutes(10, office), &params, &[]).unwrap();
+    assert!(!answer.held_out.meets_objective);
+    assert!(answer.findings.iter().any(|finding| finding.contains("on the past")));
+}
+
+#[test]
+fn concurrency_by_littles_law_and_usl() {
+    let params = Params::new(85.0);
+    let bare = concurrency::advise(&params, &[]);
+    // 8.5 in flight, and √8.5 above.
+    assert_eq!((bare.by_littles_law, bare.limit), (8.5, 12));
+    assert_eq!(bare.gateway_queue, 76);
+    // X(N) = 20N / (1 + 0.05(N−1) + 0.01N(N−1)) is highest at √95 = 9.7.
+    let law = |n: f64| 20.0 * n / (1.0 + 0.05 * (n - 1.0) + 0.01 * n * (n - 1.0));
+    let points: Vec<(f64, f64)> = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0].map(|n| (n, law(n))).into();
+    let fitted = concurrency::advise(&params, &points);
+    assert!((fitted.by_usl.unwrap() - 95.0_f64.sqrt()).abs() < 1e-3);
+    let within = fitted.by_objective.unwrap();
+    assert!((within / law(within) - 1.0).abs() < 1e-6);
+    assert_eq!(fitted.limit, 9);
+}
+
+/// August of the NASA trace, from the fourth on (an outage before): directions that were measured
+/// elsewhere on it. A fixed peak costs most and is late least; a schedule alone is cheap and late.
+#[test]
+fn nasa_august() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"))
+        .join("traces/nasa/nasa_per_minute.csv");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        println!("skipped: {} is not there", path.display());
+        return;
+    };
+    let august = text.lines().skip_while(|line| !line.starts_with("1995-08-04T00:00:00"));
+    let counts: Vec<f64> =
+        august.map(|line| line.rsplit(',').next().unwrap().parse().unwrap()).collect();
+    assert!(counts.len() > 27 * 1440);
+    // Scaled, so that ten instances of 50/s serve the mean.
+    let mean = counts.iter().sum::<f64>() / counts.len() as f64 / 60.0;
+    let counts = counts.iter().map(|count| count * 500.0 / mean).collect();
+    let zone = TimeZone::get("America/New_York").unwrap();
+    // 4 August 1995, 00:00 in New York.
+    let series = Series { start_s: 807_508_800, step_s: 60, counts, zone };
+    let params = Params { boot: Distribution::Constant(300.0), ..Params::new(50.0) };
+    let (rows, answer) = table(&series, &params).unwrap();
+    for row in &rows {
+        println!(
+            "{:14} {:8.1} h {:6.2} {:.4} %",
+            row.name,
+            row.instance_hours,
+            row.relative_cost,
+            row.late_ratio * 100.0
+        );
+    }
+    println!("{}", answer.paragraph());
+    let row = |name: &str| rows.iter().find(|row| row.name == name).unwrap();
+    let (peak, plain) = (row("fixed-peak"), row("hpa-70"));
+    let (schedule, searched) = (row("schedule-only"), row("searched"));
+    assert!(peak.relative_cost > 1.5 && peak.late_ratio < 0.001);
+    assert!(plain.late_ratio > 0.001 && plain.late_ratio < 0.05);
+    assert!(schedule.late_ratio > searched.late_ratio);
+    assert!(searched.late_ratio < plain.late_ratio / 2.0);
+    assert!(searched.relative_cost < peak.relative_cost);
+}
