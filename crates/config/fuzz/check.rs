@@ -1,15 +1,15 @@
-//! What must hold for any bytes given as a scenario or a gateway; shared by the tests and the fuzz target.
+//! What must hold for any bytes given as a scenario, a gateway or experiments; shared by the tests and the fuzz target.
 
 use std::path::Path;
 
-use config::{Errors, Look, parse_gateway, parse_scenario, resolve};
+use config::{Errors, Look, parse_experiments, parse_gateway, parse_scenario, resolve};
 use gateway::params::{Action, UpstreamKind};
 
 /// Reads `data` as a scenario file, and goes on to the parameters of a run if it is one.
 ///
 /// # Panics
 /// If an error has no place in the text, or a report does not hold its codes.
-#[allow(dead_code, reason = "each fuzz target uses one of the two")]
+#[allow(dead_code, reason = "each fuzz target uses one of them")]
 pub(crate) fn any_scenario(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     // A folder that does not exist: no other file is read.
@@ -39,7 +39,7 @@ pub(crate) fn any_scenario(data: &[u8]) {
 ///
 /// # Panics
 /// If an error has no place in the text, or an index of an upstream is none.
-#[allow(dead_code, reason = "each fuzz target uses one of the two")]
+#[allow(dead_code, reason = "each fuzz target uses one of them")]
 pub(crate) fn any_gateway(data: &[u8], folder: &str) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match parse_gateway("g.toml", text, Path::new(folder)) {
@@ -64,6 +64,19 @@ pub(crate) fn any_gateway(data: &[u8], folder: &str) {
             check_errors(&errors, text);
             check_places(&errors);
         }
+    }
+}
+
+/// Reads `data` as what a gateway file beside the files of `folder` says about experiments.
+///
+/// # Panics
+/// If an error has no place in the text.
+#[allow(dead_code, reason = "each fuzz target uses one of them")]
+pub(crate) fn any_experiments(data: &[u8], folder: &str) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Err(errors) = parse_experiments("e.toml", text, Path::new(folder)) {
+        check_errors(&errors, text);
+        check_places(&errors);
     }
 }
 

@@ -16,12 +16,21 @@ const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ok");
 fn corpus_holds() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut replayed = 0;
-    for folder in ["fuzz/corpus/parse_scenario", "tests/ok", "tests/bad"] {
+    let folders = [
+        "fuzz/corpus/parse_scenario",
+        "fuzz/corpus/parse_experiments",
+        "tests/ok",
+        "tests/bad",
+        "tests/experiments/ok",
+        "tests/experiments/bad",
+    ];
+    for folder in folders {
         let files = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
         for path in files.filter(|path| path.is_file()) {
             let text = fs::read(path).unwrap();
             check::any_scenario(&text);
             check::any_gateway(&text, FILES);
+            check::any_experiments(&text, FILES);
             replayed += 1;
         }
     }
@@ -122,9 +131,11 @@ fn line() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The same for gateways: valid pieces, some of which have another value put in.
-fn gateway_line() -> impl Strategy<Value = String> {
-    let everything = include_str!("ok/gateway-everything.toml");
+const GATEWAY: &str = include_str!("ok/gateway-everything.toml");
+const EXPERIMENTS: &str = include_str!("experiments/ok/everything.toml");
+
+/// The same for other files: valid pieces of a file that has everything, some of which have another value put in.
+fn piece_of(everything: &'static str) -> impl Strategy<Value = String> {
     let lines: Vec<&str> = everything.lines().filter(|line| !line.is_empty()).collect();
     let keys: Vec<&str> =
         everything.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key).collect();
@@ -166,19 +177,35 @@ fn gateway_line() -> impl Strategy<Value = String> {
     ]
 }
 
+/// The file with one line replaced.
+fn changed(everything: &str, line: usize, new: &str) -> String {
+    let mut lines: Vec<&str> = everything.lines().collect();
+    let line = line % lines.len();
+    lines[line] = new;
+    lines.join("\n")
+}
+
 proptest! {
     #[test]
-    fn gateway_like_text_never_panics(lines in prop::collection::vec(gateway_line(), 0..24)) {
+    fn gateway_like_text_never_panics(lines in prop::collection::vec(piece_of(GATEWAY), 0..24)) {
         check::any_gateway(lines.join("\n").as_bytes(), FILES);
     }
 
     #[test]
-    fn a_changed_gateway_never_panics(line in 0_usize..200, new in gateway_line()) {
-        let everything = include_str!("ok/gateway-everything.toml");
-        let mut lines: Vec<&str> = everything.lines().collect();
-        let line = line % lines.len();
-        lines[line] = &new;
-        check::any_gateway(lines.join("\n").as_bytes(), FILES);
+    fn a_changed_gateway_never_panics(line in 0_usize..200, new in piece_of(GATEWAY)) {
+        check::any_gateway(changed(GATEWAY, line, &new).as_bytes(), FILES);
+    }
+
+    #[test]
+    fn experiment_like_text_never_panics(
+        lines in prop::collection::vec(piece_of(EXPERIMENTS), 0..24),
+    ) {
+        check::any_experiments(lines.join("\n").as_bytes(), FILES);
+    }
+
+    #[test]
+    fn a_changed_experiment_never_panics(line in 0_usize..200, new in piece_of(EXPERIMENTS)) {
+        check::any_experiments(changed(EXPERIMENTS, line, &new).as_bytes(), FILES);
     }
 
     #[test]
@@ -190,5 +217,6 @@ proptest! {
     fn any_text_never_panics(text in "\\PC{0,80}") {
         check::any_scenario(text.as_bytes());
         check::any_gateway(text.as_bytes(), FILES);
+        check::any_experiments(text.as_bytes(), FILES);
     }
 }
