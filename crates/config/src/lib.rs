@@ -28,12 +28,12 @@ mod slo;
 mod step;
 mod url;
 
+pub use crate::experiment::{
+    EXPERIMENTS_ADDRESS, EXPERIMENTS_DATA, parse_experiments, read_experiments,
+};
 pub use crate::gateway::{
     GATEWAY_WORKERS_MAX, LIMIT_KEYS_MAX, PAGE_BYTES_MAX, RATE_LIMITS_MAX, RETRIES_MAX,
     SPLIT_WEIGHT_MAX, parse_gateway, read_gateway,
-};
-pub use crate::experiment::{
-    EXPERIMENTS_ADDRESS, EXPERIMENTS_DATA, parse_experiments, read_experiments,
 };
 pub use errors::{Code, ERRORS_SHOWN_MAX, Errors, Look, Problem};
 pub use file::{SCENARIO_BYTES_MAX, ScenarioFile, WEIGHT_MAX, parse_scenario, read_scenario};

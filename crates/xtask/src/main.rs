@@ -8,6 +8,7 @@ mod process;
 mod section;
 mod test;
 mod tidegate;
+mod wheels;
 
 use anyhow::{Result, bail};
 

@@ -24,8 +24,19 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     (
         "tidegate",
         &[
-            "traffic", "stats", "policy", "wire", "logs", "plan", "load", "gateway", "experiment",
-            "store", "config", "report", "web",
+            "traffic",
+            "stats",
+            "policy",
+            "wire",
+            "logs",
+            "plan",
+            "load",
+            "gateway",
+            "experiment",
+            "store",
+            "config",
+            "report",
+            "web",
         ],
     ),
 ];

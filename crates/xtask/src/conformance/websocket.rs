@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::subject::{Protocol, Subject};
-use crate::packages::{self, Needed};
-use crate::process::{Server, free_port, target_folder};
+use crate::process::{Server, free_port};
+use crate::wheels::python_with;
 
 /// The client and the echo server, as pip names them.
 const WHEELS: [&str; 2] = ["kosoku==0.1.0", "websockets==15.0.1"];
@@ -21,7 +21,7 @@ const RUN_MAX_S: &str = "90";
 
 /// Runs the cases without and with the proxy.
 pub(super) fn run(subject: Subject) -> Result<()> {
-    let python = install()?;
+    let python = python_with("conformance/websocket", &WHEELS)?;
     let folder = tempfile::tempdir()?;
     let script = folder.path().join("echo.py");
     fs::write(&script, include_str!("echo.py"))?;
@@ -78,34 +78,4 @@ fn cases(python: &Path, port: u16, reports: &Path) -> Result<BTreeMap<String, Ca
     }
     ensure!(!cases.is_empty(), "kosoku ran no case");
     Ok(cases)
-}
-
-/// A virtual environment below `target`; returns its Python.
-fn install() -> Result<PathBuf> {
-    packages::ensure(&[Needed { program: "python3", package: "python3" }])?;
-    let folder = target_folder("conformance/websocket")?.join("venv");
-    let python = folder.join("bin/python");
-    let done = folder.join("installed");
-    if fs::read_to_string(&done).is_ok_and(|text| text == WHEELS.join("\n")) {
-        return Ok(python);
-    }
-    let make = || {
-        let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder).output();
-        made.is_ok_and(|output| output.status.success())
-    };
-    // Debian keeps what `venv` needs in a package of its own.
-    if !make() {
-        packages::install(&[Needed { program: "python3", package: "python3-venv" }])?;
-        if !make() {
-            bail!("`python3 -m venv` does not work; on Debian: apt-get install python3-venv");
-        }
-    }
-    let status = Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-        .args(WHEELS)
-        .stdout(Stdio::null())
-        .status()?;
-    ensure!(status.success(), "pip could not install {}", WHEELS.join(" "));
-    fs::write(&done, WHEELS.join("\n"))?;
-    Ok(python)
 }
