@@ -91,6 +91,7 @@ pub(super) fn text(sizing: &Sizing, style: Style) -> String {
     }
     text.push_str(&services("route", &sizing.routes));
     text.push_str(&services("upstream", &sizing.upstreams));
+    text.push_str(&sizing.instances.as_ref().map(super::instances::text).unwrap_or_default());
     text
 }
 
@@ -177,6 +178,7 @@ pub(super) fn json(sizing: &Sizing) -> Value {
         })).collect::<Vec<_>>(),
         "routes": services_json(routes),
         "upstreams": services_json(upstreams),
+        "instances": sizing.instances.as_ref().map(super::instances::json),
     })
 }
 
