@@ -110,8 +110,9 @@ fn too_little_is_no_curve() {
         assert_eq!(found.points(), []);
         found.no_fit
     };
-    let steady = instance("a", 0..100, 50.0, 0.1);
+    let steady = instance("a", 0..1000, 50.0, 0.1);
     assert_eq!(why(std::slice::from_ref(&steady)), Some(NoFit::TooFew));
+    assert_eq!(why(&[instance("short", 0..5, 50.0, 0.1)]), Some(NoFit::TooFew));
     let mut silent = steady.clone();
     silent.windows.iter_mut().for_each(|window| window.busy_s = None);
     assert_eq!(why(&[silent]), Some(NoFit::NoDurations));
@@ -119,7 +120,7 @@ fn too_little_is_no_curve() {
     let ramp = |most: f64, slowest: f64| {
         let mut ramp = steady.clone();
         for (at, window) in ramp.windows.iter_mut().enumerate() {
-            let part = at as f64 / 100.0;
+            let part = at as f64 / 1000.0;
             window.ended = 50.0 * (1.0 + part * (most - 1.0));
             window.busy_s = Some(window.ended * 0.1 * (1.0 + part * (slowest - 1.0)));
         }

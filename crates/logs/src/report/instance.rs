@@ -10,8 +10,8 @@ use super::series::Series;
 const PAGES_MAX: usize = 1 << 10;
 /// Lengths of windows, in seconds: the shortest in which there is something to see is taken.
 const WINDOWS_S: [i64; 6] = [1, 10, 60, 600, 3600, 86_400];
-/// Requests that a window has, for most requests: what chance does to their mean is then about a twentieth.
-const WINDOW_REQUESTS: f64 = 400.0;
+/// Requests in the window of most requests: enough that there is something to see.
+const WINDOW_REQUESTS: f64 = 50.0;
 /// Most windows of all upstreams together.
 const WINDOWS_MAX: usize = 1 << 20;
 /// Longest window that is taken only to have enough requests in it, in seconds.
@@ -83,8 +83,11 @@ impl Tracked {
     }
 
     pub(crate) fn instance(&self, key: String, window_s: i64) -> Instance {
-        let ended = self.ended(window_s);
+        let mut ended = self.ended(window_s);
         let busy = self.overlap.as_ref().map(|overlap| overlap.busy_s(window_s));
+        for start_s in busy.iter().flat_map(BTreeMap::keys) {
+            ended.entry(*start_s).or_default();
+        }
         let window = |(start_s, ended): (i64, u64)| Window {
             start_s,
             ended,
@@ -142,7 +145,7 @@ mod tests {
             (0..1200).for_each(|second| one.add(second * 1_000_000, None, 2, per_s));
             window_s([&one].into_iter())
         };
-        assert_eq!([400, 40, 7, 1].map(filled), [1, 10, 60, 600]);
+        assert_eq!([50, 5, 1].map(filled), [1, 10, 60]);
         assert_eq!(window_s([].into_iter()), 1);
     }
 }

@@ -234,7 +234,7 @@ pub struct Instance {
     pub first_us: i64,
     /// Start of the first request that it did not answer with 5xx, in µs since the Unix epoch.
     pub first_served_us: Option<i64>,
-    /// The windows in which its answers ended, in order of time.
+    /// The windows in which it worked on anything, in order of time.
     pub windows: Vec<Window>,
 }
 

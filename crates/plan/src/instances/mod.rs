@@ -6,7 +6,7 @@ mod life;
 
 use serde::Serialize;
 
-pub use curve::{CURVE_POINTS_MAX, CurvePoint, NoFit, WINDOWS_MIN};
+pub use curve::{CURVE_POINTS_MAX, CurvePoint, NoFit, STRETCHES_MIN};
 pub use life::{LIVE_POINTS_MAX, Live, LivePoint, Newcomer, SILENCE};
 
 /// What one instance did, as a log tells it.
@@ -18,7 +18,7 @@ pub struct Instance {
     pub first_s: f64,
     /// Its first request that it did not answer with an error of its own.
     pub first_served_s: Option<f64>,
-    /// Windows in which it answered anything, in order of time.
+    /// Windows in which it worked on anything, in order of time.
     pub windows: Vec<Window>,
 }
 
@@ -68,7 +68,7 @@ impl Instances {
         let live = life::live(&lives, window_s)?;
         let new = life::newcomers(instances, &lives, window_s);
         let curve = curve::curve(instances, &new, window_s);
-        let no_fit = curve::no_fit(&curve);
+        let no_fit = curve::no_fit(&curve, instances);
         Some(Self { window_s, live, curve, no_fit, new })
     }
 

@@ -49,7 +49,7 @@ fn curve(instances: &Instances) -> String {
             format::time(first.latency_s * 1e6),
         );
     }
-    let mut table = Table::new(&["one server, in flight"], &["per s", "latency", "windows"]);
+    let mut table = Table::new(&["one server, in flight"], &["per s", "latency", "stretches"]);
     let step = points.len().div_ceil(CURVE_ROWS_MAX);
     let is_shown = |at: usize, point: &CurvePoint| at.is_multiple_of(step) || point == last;
     for (_, point) in points.iter().enumerate().filter(|(at, point)| is_shown(*at, point)) {
@@ -57,12 +57,11 @@ fn curve(instances: &Instances) -> String {
             format::amount(point.in_flight),
             format::amount(point.per_s),
             format::time(point.latency_s * 1e6),
-            format::count(point.windows as u64),
+            format::count(point.stretches as u64),
         ]);
     }
-    let windows_s = instances.window_s;
     let why = instances.no_fit.map(|why| format!("  no concurrency limit from these: {why}\n"));
-    format!("\n{}  windows of {windows_s} s\n{}", table.render(), why.unwrap_or_default())
+    format!("\n{}{}", table.render(), why.unwrap_or_default())
 }
 
 fn begin(newcomer: &Newcomer) -> String {
