@@ -24,7 +24,7 @@ pub(super) fn configuration(answer: &Answer, names: &Names) -> String {
             "Written by tidegate plan: {} requests in flight at the capacity of a server (Little's law).",
             decimal(advice.by_littles_law)
         ),
-        "`connections` counts for each server, `pending` for all together: as many times as there are servers."
+        "`connections` counts for each server; `pending` for all together, so multiply it by their number."
             .to_owned(),
     ];
     if let (Some(turn), Some(peak)) = (advice.by_usl, advice.usl_peak_per_s) {

@@ -42,15 +42,15 @@ pub(super) fn manifest(draft: &Draft<'_>) -> String {
     format!(
         "{}apiVersion: serving.knative.dev/v1\n\
          kind: Service\n\
-         metadata:\n  name: {}\n  namespace: {}\n\
+         metadata:\n  name: {name}\n  namespace: {}\n\
          spec:\n  template:\n    metadata:\n      annotations:\n{annotations}    \
          spec:\n      \
            containerConcurrency: {}\n      \
-           containers:\n      - image: {}\n",
+           containers:\n      - name: {name}\n        image: {}\n",
         comments(&about),
-        quoted(&names.name),
         quoted(&names.namespace),
         limit.min(CONTAINER_CONCURRENCY_MAX),
         quoted(&names.image),
+        name = quoted(&names.name),
     )
 }

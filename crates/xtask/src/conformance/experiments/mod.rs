@@ -2,13 +2,14 @@
 //! published, against a running binary. What they find must be what its own API says.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
-use crate::packages::{self, Needed};
-use crate::process::{free_port, program, target_folder};
+use super::registry;
+use crate::packages;
+use crate::process::free_port;
 use crate::tidegate::{self, Settings};
 
 /// Clients of PyPI.
@@ -21,11 +22,6 @@ const MODULES: [&str; 4] = [
     "@openfeature/ofrep-web-provider@0.4.3",
     "eventsource@5.1.5",
 ];
-const NEEDED: [Needed; 3] = [
-    Needed { program: "node", package: "nodejs" },
-    Needed { program: "npm", package: "npm" },
-    Needed { program: "python3", package: "python3" },
-];
 /// Longest run of one side, in seconds: one takes a few.
 const RUN_MAX_S: &str = "120";
 const CLIENT_KEY: &str = "sdk-conformance";
@@ -33,9 +29,9 @@ const TOKEN: &str = "a token of the conformance run";
 
 /// Runs all clients.
 pub(super) fn run() -> Result<()> {
-    packages::ensure(&NEEDED)?;
-    let python = install_wheels()?;
-    let modules = install_modules()?;
+    packages::ensure(&registry::NEEDED)?;
+    let python = registry::wheels("experiments", &WHEELS)?;
+    let modules = registry::modules("experiments", &MODULES)?;
     let folder = tempfile::tempdir()?;
     let api = free_port()?;
     let tables = config(api, folder.path());
@@ -85,53 +81,4 @@ fn config(api: u16, folder: &Path) -> String {
         flag("real", "1.0", "2.5"),
         flag("thing", "{ a = [1, 2] }", "{ b = { c = \"d\" } }"),
     )
-}
-
-/// A virtual environment below `target`; returns its Python.
-fn install_wheels() -> Result<PathBuf> {
-    let folder = target_folder("conformance/experiments")?.join("venv");
-    let python = folder.join("bin/python");
-    let done = folder.join("installed");
-    if fs::read_to_string(&done).is_ok_and(|text| text == WHEELS.join("\n")) {
-        return Ok(python);
-    }
-    let make = || {
-        let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder).output();
-        made.is_ok_and(|output| output.status.success())
-    };
-    // Debian keeps what `venv` needs in a package of its own.
-    if !make() {
-        packages::install(&[Needed { program: "python3", package: "python3-venv" }])?;
-        if !make() {
-            bail!("`python3 -m venv` does not work; on Debian: apt-get install python3-venv");
-        }
-    }
-    let status = Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-        .args(WHEELS)
-        .stdout(Stdio::null())
-        .status()?;
-    ensure!(status.success(), "pip could not install {}", WHEELS.join(" "));
-    fs::write(&done, WHEELS.join("\n"))?;
-    Ok(python)
-}
-
-/// Node modules below `target`; returns the folder.
-fn install_modules() -> Result<PathBuf> {
-    let folder = target_folder("conformance/experiments")?.join("node");
-    let done = folder.join("installed");
-    if fs::read_to_string(&done).is_ok_and(|text| text == MODULES.join("\n")) {
-        return Ok(folder);
-    }
-    fs::create_dir_all(&folder)?;
-    let status = program("npm")?
-        .args(["install", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund"])
-        .args(["--loglevel=error", "--save-exact", "--prefix"])
-        .arg(&folder)
-        .args(MODULES)
-        .stdout(Stdio::null())
-        .status()?;
-    ensure!(status.success(), "npm could not install {}", MODULES.join(" "));
-    fs::write(&done, MODULES.join("\n"))?;
-    Ok(folder)
 }
