@@ -12,11 +12,11 @@ const MAGIC_BYTES: usize = 6;
 const XZ_KIB_MAX: u32 = 128 * 1024;
 
 /// The plain text of `raw`: gzip (RFC 1952), Zstandard (RFC 8878), bzip2 and xz streams, also several
-/// one after the other, are decompressed; anything else is taken as it is.
+/// one after the other, are decompressed; anything else is taken as it is. Also whether it was compressed.
 ///
 /// # Errors
 /// The input failed in its first bytes.
-pub(crate) fn decompressed(mut raw: impl Read + Send + 'static) -> io::Result<(Input, bool)> {
+pub fn decompressed(mut raw: impl Read + Send + 'static) -> io::Result<(Input, bool)> {
     let mut magic = Vec::with_capacity(MAGIC_BYTES);
     raw.by_ref().take(MAGIC_BYTES as u64).read_to_end(&mut magic)?;
     let kind = magic.clone();

@@ -78,7 +78,7 @@ mod time;
 pub use archive::{ARCHIVED_BYTES_MAX, ArchiveWriter, encode_record, read_archive};
 pub use blocks::LINE_BYTES_MAX;
 pub use counts::Counts;
-pub use decompress::Input;
+pub use decompress::{Input, decompressed};
 pub use follow::Follower;
 pub use format::{
     Format, detect,

@@ -5,6 +5,7 @@ pub mod controller;
 pub mod counts;
 pub mod demand;
 pub mod forecast;
+pub mod instances;
 pub mod series;
 pub mod simulate;
 

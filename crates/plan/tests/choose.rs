@@ -4,8 +4,11 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use plan::Series;
-use plan::choose::{Answer, ChooseError, Gain, Kind, Params, choose, concurrency, table};
-use plan::simulate::Distribution;
+use plan::choose::{
+    Answer, ChooseError, Evidence, Gain, Kind, Params, Policy, choose, concurrency, table,
+};
+use plan::demand::{Holidays, Treatment};
+use plan::simulate::{Distribution, fluid};
 
 /// Minutes of `days` from a Monday on.
 fn minutes(days: usize, rate: impl Fn(usize) -> f64) -> Series {
@@ -26,7 +29,7 @@ fn office(minute: usize) -> f64 {
 #[test]
 fn a_schedule_pays_for_daily_jumps() {
     let series = minutes(28, office);
-    let answer = choose(&series, &params(), &[]).unwrap();
+    let answer = choose(&series, &params(), &Evidence::default()).unwrap();
     let plain = &answer.baselines[1];
     assert_eq!((plain.name.as_str(), answer.gain), ("hpa-70", Gain::Significant));
     assert_eq!(answer.recommended.controller, Kind::Keda);
@@ -52,7 +55,7 @@ fn constant_load_has_no_gain_from_more_punctuality() {
     let noise = |minute: usize| ((minute as u32).wrapping_mul(2_654_435_761) >> 16) % 1000;
     let series = minutes(14, |minute| 345.0 + f64::from(noise(minute)) / 100.0);
     let params = Params { kinds: vec![Kind::Keda], ..params() };
-    let answer = choose(&series, &params, &[]).unwrap();
+    let answer = choose(&series, &params, &Evidence::default()).unwrap();
     let held = &answer.held_out;
     assert_eq!(held.late_ratio, 0.0);
     if answer.gain != Gain::Significant {
@@ -75,7 +78,7 @@ fn events_that_nobody_foretells() {
         let begin = 60 * (day * 7 % 23);
         if (begin..begin + 90).contains(&at) { 3000.0 } else { 300.0 }
     };
-    let answer = choose(&minutes(21, burst), &params(), &[]).unwrap();
+    let answer = choose(&minutes(21, burst), &params(), &Evidence::default()).unwrap();
     let by_name = |name: &str| answer.baselines.iter().find(|one| one.name == name).unwrap();
     let (schedule, plain) = (by_name("schedule-only"), by_name("hpa-70"));
     assert!(schedule.late_ratio > 5.0 * plain.late_ratio);
@@ -88,8 +91,8 @@ fn events_that_nobody_foretells() {
 #[test]
 fn the_same_seed_gives_the_same_answer() {
     let series = minutes(10, office);
-    let first = choose(&series, &params(), &[]).unwrap();
-    assert_eq!(first, choose(&series, &params(), &[]).unwrap());
+    let first = choose(&series, &params(), &Evidence::default()).unwrap();
+    assert_eq!(first, choose(&series, &params(), &Evidence::default()).unwrap());
 }
 
 #[test]
@@ -97,7 +100,7 @@ fn all_controllers_can_be_chosen_from() {
     let kinds =
         vec![Kind::Hpa, Kind::Keda, Kind::Knative, Kind::AwsTargetTracking, Kind::AwsScheduled];
     let params = Params { kinds: kinds.clone(), ..params() };
-    let answer = choose(&minutes(8, office), &params, &[]).unwrap();
+    let answer = choose(&minutes(8, office), &params, &Evidence::default()).unwrap();
     let mut found: Vec<Kind> = answer.by_controller.iter().map(|one| one.controller).collect();
     found.sort_unstable();
     assert_eq!(found, kinds);
@@ -106,7 +109,7 @@ fn all_controllers_can_be_chosen_from() {
 /// The shape that other programs read.
 #[test]
 fn the_answer_is_written_as_documented() {
-    let answer = choose(&minutes(9, office), &params(), &[]).unwrap();
+    let answer = choose(&minutes(9, office), &params(), &Evidence::default()).unwrap();
     let json = serde_json::to_value(&answer).unwrap();
     assert_eq!(json["schema"], "tidegate.plan/1");
     assert!(["significant", "none", "negative"].contains(&json["gain"].as_str().unwrap()));
@@ -127,27 +130,37 @@ fn the_answer_is_written_as_documented() {
 #[test]
 fn too_little_or_senseless_input_is_refused() {
     let day = minutes(1, office);
-    assert!(matches!(choose(&day, &params(), &[]), Err(ChooseError::TooShort { .. })));
+    assert!(matches!(
+        choose(&day, &params(), &Evidence::default()),
+        Err(ChooseError::TooShort { .. })
+    ));
     let nothing = minutes(7, |_| 0.0);
-    assert_eq!(choose(&nothing, &params(), &[]), Err(ChooseError::NoDemand));
+    assert_eq!(choose(&nothing, &params(), &Evidence::default()), Err(ChooseError::NoDemand));
     let unknown = minutes(7, |_| f64::NAN);
-    assert!(matches!(choose(&unknown, &params(), &[]), Err(ChooseError::TooShort { .. })));
+    assert!(matches!(
+        choose(&unknown, &params(), &Evidence::default()),
+        Err(ChooseError::TooShort { .. })
+    ));
     let week = minutes(7, office);
-    let refused =
-        |params: &Params| matches!(choose(&week, params, &[]), Err(ChooseError::Params(_)));
+    let refused = |params: &Params| {
+        matches!(choose(&week, params, &Evidence::default()), Err(ChooseError::Params(_)))
+    };
     assert!(refused(&Params::new(0.0)));
     assert!(refused(&Params::new(f64::NAN)));
     assert!(refused(&Params { late_after_s: 0.05, ..params() }));
     assert!(refused(&Params { kinds: Vec::new(), ..params() }));
     let tiny = Params::new(1e-3);
-    assert!(matches!(choose(&week, &tiny, &[]), Err(ChooseError::TooLarge { .. })));
+    assert!(matches!(
+        choose(&week, &tiny, &Evidence::default()),
+        Err(ChooseError::TooLarge { .. })
+    ));
 }
 
 /// An objective that no fleet can meet is said to be one.
 #[test]
 fn an_impossible_objective_is_found() {
     let params = Params { max: Some(20), ..params() };
-    let answer = choose(&minutes(10, office), &params, &[]).unwrap();
+    let answer = choose(&minutes(10, office), &params, &Evidence::default()).unwrap();
     assert!(!answer.held_out.meets_objective);
     assert!(answer.findings.iter().any(|finding| finding.contains("on the past")));
 }
@@ -209,4 +222,63 @@ fn nasa_august() {
     assert!(schedule.late_ratio > searched.late_ratio);
     assert!(searched.late_ratio < plain.late_ratio / 2.0);
     assert!(searched.relative_cost < peak.relative_cost);
+}
+
+/// A sale of two days is no reason to hold three times as much on all other days.
+#[test]
+fn floors_are_not_made_from_holidays() {
+    let sale = |minute: usize| matches!(minute / 1440, 3 | 9);
+    let series = minutes(20, |minute| if sale(minute) { 3.0 } else { 1.0 } * office(minute));
+    let dates = [jiff::civil::date(2026, 3, 5), jiff::civil::date(2026, 3, 11)];
+    let holidays = Holidays::new(dates, Treatment::Mask);
+    let hours = |holidays: Holidays| {
+        let evidence = Evidence { holidays, ..Evidence::default() };
+        let params = Params { kinds: vec![Kind::Hpa], ..params() };
+        let answer = choose(&series, &params, &evidence).unwrap();
+        let row = answer.baselines.iter().find(|row| row.name == "schedule-only").unwrap();
+        row.instance_hours
+    };
+    let (with, without) = (hours(Holidays::default()), hours(holidays));
+    assert!(with > 1.5 * without, "{with} {without}");
+}
+
+/// Knative counts requests in flight: 300/s of 0.1 s are 30, and 70 % of five at a time are 3.5.
+#[test]
+fn concurrency_is_what_an_instance_takes_at_a_time() {
+    let plant = params().plant();
+    let knative = Policy { kind: Some(Kind::Knative), ..Policy::hpa(0.7, 50.0, (1, 100)) };
+    let five = knative.clone().by_concurrency(5, &plant);
+    assert!((five.target_rate_per_instance - 35.0).abs() < 1e-9);
+    assert_eq!((five.plant(&plant).slots, five.plant(&plant).capacity_per_s), (5, 50.0));
+    let three = knative.by_concurrency(3, &plant);
+    assert!((three.plant(&plant).capacity_per_s - 30.0).abs() < 1e-9);
+    let series = minutes(1, |_| 300.0);
+    for (policy, instances) in [(&five, 9), (&three, 15)] {
+        let mut last = 0;
+        let mut controller = policy.build(&TimeZone::UTC);
+        fluid::run(&series, &policy.plant(&plant), &mut controller, 1, |ready| last = ready);
+        assert_eq!(last, instances, "{}", policy.summary());
+    }
+    assert!(five.summary().contains("of 5 requests at a time per instance"));
+}
+
+#[test]
+fn a_law_is_not_believed_far_beyond_what_was_measured() {
+    // Highest at √((1−0.01)/0.0001) = 99.5; measured up to 32, then up to 80.
+    let law = |n: f64| 20.0 * n / (1.0 + 0.01 * (n - 1.0) + 0.0001 * n * (n - 1.0));
+    let advise = |loads: &[f64]| {
+        let points: Vec<(f64, f64)> = loads.iter().map(|&n| (n, law(n))).collect();
+        concurrency::advise(&Params::new(3000.0), &points)
+    };
+    let near = advise(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0]);
+    assert_eq!((near.by_usl, near.by_objective, near.measured_to), (None, None, Some(32.0)));
+    assert_eq!(near.limit, 318);
+    let far = advise(&[1.0, 10.0, 20.0, 40.0, 80.0]);
+    assert_eq!((far.by_usl.map(f64::round), far.limit), (Some(99.0), 99));
+    assert!((far.usl_peak_per_s.unwrap() - law(99.5)).abs() < 1.0);
+    // Flat at 50 ms up to ten at a time, then steep.
+    let hockey: Vec<(f64, f64)> = [(1, 50), (2, 50), (5, 51), (10, 55), (12, 200), (14, 400)]
+        .map(|(n, ms)| (f64::from(n), f64::from(n) * 1000.0 / f64::from(ms)))
+        .into();
+    assert_eq!(concurrency::advise(&Params::new(100.0), &hockey).knee, Some(10.0));
 }

@@ -8,7 +8,6 @@ mod process;
 mod section;
 mod test;
 mod tidegate;
-mod wheels;
 
 use anyhow::{Result, bail};
 
@@ -27,11 +26,12 @@ commands:
   conformance cache       the npm suite http-cache-tests; compares with docs/cache-conformance.json
     --against NAME,NAME   measures nginx, varnish, haproxy, squid, httpd instead
     --against URL --origin PORT   a cache that runs already, in front of that port
+  conformance manifests   what `plan --emit` writes, against schemas of Kubernetes, KEDA, Knative and AWS
   conformance websocket   Autobahn's cases through a tunnel to an echo server
   conformance slow        slow clients: headers, bodies, reads, ranges
   conformance h2          many HTTP/2 streams
     --proxy tidegate|nginx|haproxy (these three)
-  conformance all         these four against tidegate, as `test` does
+  conformance all         all of these against tidegate, as `test` does
 
 UPDATE_CONFORMANCE=1 stores tidegate's results of the cache suite as the ones to keep.";
 

@@ -10,6 +10,7 @@ use super::anonymise::anonymise;
 use super::counter::Hit;
 use super::distinct::Distinct;
 use super::filter::Filter;
+use super::instance::Tracked;
 use super::keys::{Counted, Keys, OTHER_ID, mix};
 use super::latency::Latency;
 use super::overlap::{DURATION_MAX_US, Overlap};
@@ -52,10 +53,8 @@ pub(crate) const KEYS_MAX: usize = 20_000_000;
 pub(crate) const VISITORS_EXACT_MAX: usize = 2_000_000;
 /// [`Limits::rates`] unless said otherwise.
 pub(crate) const RATES_MAX: usize = 1 << 22;
-/// Upstream servers whose concurrency is followed; with more, none is.
+/// Upstream servers that are followed over time; with more, none is.
 pub(crate) const UPSTREAMS_MAX: usize = 256;
-/// Pages of the concurrency of one upstream, see [`Series`]: three days by seconds.
-const UPSTREAM_PAGES_MAX: usize = 1 << 10;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -112,8 +111,8 @@ pub struct Aggregate {
     /// Requests by minute: all, then by status class 1xx to 5xx, then others.
     pub(crate) classes: Series<7>,
     pub(crate) overlap: Option<Overlap>,
-    /// By number of the upstream; `None` inside where it has no durations, outside with too many.
-    pub(crate) upstreams: Option<Vec<Option<Overlap>>>,
+    /// By number of the upstream; `None` inside where it answered nothing, outside with too many.
+    pub(crate) upstreams: Option<Vec<Option<Tracked>>>,
     /// Client and agent by minute.
     pub(crate) rates: Rates,
     /// Refused logins: client and path by minute.
@@ -189,7 +188,7 @@ impl Aggregate {
             Some(theirs) => {
                 for (theirs, id) in theirs.into_iter().zip(map(Kind::Upstream)) {
                     if let (Some(theirs), Some(place)) = (theirs, place(&mut self.upstreams, *id)) {
-                        merge_overlap(place, theirs);
+                        place.get_or_insert_with(Tracked::new).merge(theirs);
                     }
                 }
             }
@@ -267,16 +266,15 @@ impl Aggregate {
         let took = record.upstream_us.or(record.duration_us);
         let id = self.count(Kind::Upstream, upstream, &Hit { duration_us: took, ..*hit });
         self.limit_upstreams();
-        let Some(us) = took else { return };
         if let Some(place) = place(&mut self.upstreams, id) {
             // What is not the upstream's time is most often sending the answer, so both start together.
-            let start_us = start_us(record, record.duration_us.or(Some(us)));
-            let overlap = place.get_or_insert_with(|| Overlap::new(UPSTREAM_PAGES_MAX));
-            overlap.add(start_us, us, record.weight);
+            let start_us = start_us(record, record.duration_us.or(took));
+            let took = took.map(|us| us.min(DURATION_MAX_US));
+            place.get_or_insert_with(Tracked::new).add(start_us, took, hit.class, record.weight);
         }
     }
 
-    /// Follows the concurrency of no upstream when there are too many.
+    /// Follows no upstream when there are too many.
     #[inline]
     fn limit_upstreams(&mut self) {
         if self.keys[Kind::Upstream as usize].len() > UPSTREAMS_MAX {
@@ -418,8 +416,8 @@ fn digits(status: u16) -> [u8; 3] {
     [b'0' + (status / 100) as u8, b'0' + (status / 10 % 10) as u8, b'0' + (status % 10) as u8]
 }
 
-/// Where the concurrency of the upstream `id` is kept.
-fn place(upstreams: &mut Option<Vec<Option<Overlap>>>, id: u32) -> Option<&mut Option<Overlap>> {
+/// Where what the upstream `id` did is kept.
+fn place(upstreams: &mut Option<Vec<Option<Tracked>>>, id: u32) -> Option<&mut Option<Tracked>> {
     let kept = upstreams.as_mut()?;
     if kept.len() <= id as usize {
         kept.resize_with(id as usize + 1, || None);

@@ -6,10 +6,11 @@ use super::agent::{Agent, Class, classify};
 use super::aggregate::{Aggregate, Kind, UPSTREAMS_MAX};
 use super::counter::Counter;
 use super::findings;
+use super::instance::{Tracked, window_s};
 use super::keys::{Keys, OTHER, OTHER_ID};
 use super::model::{
-    Arrivals, Busiest, Demand, LogReport, Peak, RejectCount, Row, SCHEMA, Service, TimePoint,
-    Timeline, Totals,
+    Arrivals, Busiest, Demand, Instance, Instances, LogReport, Peak, RejectCount, Row, SCHEMA,
+    Service, TimePoint, Timeline, Totals,
 };
 use super::overlap::Overlap;
 use super::panel::{Panel, Panels};
@@ -231,9 +232,9 @@ impl Aggregate {
 
     fn upstream_concurrency(&self, rows: &mut [Row]) {
         let names = self.keys(Kind::Upstream);
-        for (id, overlap) in (0..).zip(self.upstreams.iter().flatten()) {
+        for (id, tracked) in (0..).zip(self.upstreams.iter().flatten()) {
             let name = names.name(id);
-            let concurrency = overlap.as_ref().and_then(Overlap::concurrency);
+            let concurrency = tracked.as_ref().and_then(Tracked::concurrency);
             if let (Some(concurrency), Some(row)) =
                 (concurrency, rows.iter_mut().find(|row| row.key == name))
             {
@@ -261,6 +262,19 @@ impl Aggregate {
             Arrivals { start_s, step_s, counts }
         };
         Demand { arrivals, routes, upstreams: services(self.keys(Kind::Upstream)) }
+    }
+
+    /// What each upstream server did over time, which sizing needs and a report leaves out.
+    #[must_use]
+    pub fn instances(&self) -> Instances {
+        let names = self.keys(Kind::Upstream);
+        let numbered = (0..).zip(self.upstreams.iter().flatten());
+        let tracked = numbered.filter_map(|(id, one)| Some((id, one.as_ref()?)));
+        let window_s = window_s(tracked.clone().map(|(_, one)| one));
+        let one = |(id, one): (u32, &Tracked)| one.instance(names.name(id).to_owned(), window_s);
+        let mut list: Vec<Instance> = tracked.map(one).collect();
+        list.sort_by(|a, b| (a.first_us, &a.key).cmp(&(b.first_us, &b.key)));
+        Instances { window_s: window_s as u64, list }
     }
 
     /// What limits this report.
@@ -310,7 +324,7 @@ impl Aggregate {
         }
         if self.upstreams.is_none() {
             notes.push(format!(
-                "More than {UPSTREAMS_MAX} upstream servers: their concurrency is not known."
+                "More than {UPSTREAMS_MAX} upstream servers: what each did over time is not known."
             ));
         }
         match self.rates.step_s() {

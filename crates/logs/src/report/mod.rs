@@ -41,6 +41,7 @@ mod filter;
 mod filter_value;
 mod findings;
 mod finish;
+mod instance;
 mod keys;
 mod latency;
 mod model;
@@ -64,8 +65,8 @@ pub use findings::{FINDINGS_PER_KIND_MAX, Finding, FindingKind, Severity};
 pub use finish::Options;
 pub use latency::{Latency, Quantiles};
 pub use model::{
-    Arrivals, Busiest, Concurrency, Demand, LogReport, Peak, RejectCount, Row, SCHEMA, Service,
-    SlowRequest, TimePoint, Timeline, Totals,
+    Arrivals, Busiest, Concurrency, Demand, Instance, Instances, LogReport, Peak, RejectCount, Row,
+    SCHEMA, Service, SlowRequest, TimePoint, Timeline, Totals, Window,
 };
 pub use panel::{Panel, Panels};
 pub use series::TIMELINE_POINTS_MAX;

@@ -216,6 +216,39 @@ pub struct Demand {
     pub upstreams: Vec<Service>,
 }
 
+/// What upstream servers did over time, in equal windows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Instances {
+    /// Length of a window in seconds: as short as leaves enough requests in most.
+    pub window_s: u64,
+    /// By the time of their first request; empty where the log names none, or too many.
+    pub list: Vec<Instance>,
+}
+
+/// What one upstream server did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance {
+    /// Its name or address.
+    pub key: String,
+    /// Start of its first request, in µs since the Unix epoch.
+    pub first_us: i64,
+    /// Start of the first request that it did not answer with 5xx, in µs since the Unix epoch.
+    pub first_served_us: Option<i64>,
+    /// The windows in which it worked on anything, in order of time.
+    pub windows: Vec<Window>,
+}
+
+/// What one upstream server did in one window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Window {
+    /// Begin, in seconds since the Unix epoch.
+    pub start_s: i64,
+    /// Requests whose answer ended in it.
+    pub ended: u64,
+    /// Seconds that requests were under way in it, all added; `None` where the log has no durations.
+    pub busy_s: Option<f64>,
+}
+
 /// Requests per step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Arrivals {

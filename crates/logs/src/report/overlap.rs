@@ -1,5 +1,7 @@
 //! How many requests were under way at once, from their starts and ends.
 
+use std::collections::BTreeMap;
+
 use super::model::Concurrency;
 use super::series::Series;
 
@@ -55,6 +57,37 @@ impl Overlap {
         self.steps.merge(other.steps);
     }
 
+    /// Length of a step in seconds.
+    pub(crate) fn step_s(&self) -> i64 {
+        self.steps.step_s()
+    }
+
+    /// Seconds that requests were under way in each window of `window_s`, a multiple of the step; those
+    /// in which none was are left out.
+    pub(crate) fn busy_s(&self, window_s: i64) -> BTreeMap<i64, f64> {
+        let step_s = self.step_s();
+        let mut windows = BTreeMap::new();
+        let mut add = |at_s: i64, busy_s: f64| {
+            if busy_s != 0.0 {
+                *windows.entry(at_s.div_euclid(window_s) * window_s).or_insert(0.0) += busy_s;
+            }
+        };
+        let (mut under_way, mut next_s) = (0_i64, i64::MAX);
+        for (at_s, [busy, change]) in self.steps.cells() {
+            // From the last event until this one nothing changes.
+            while under_way != 0 && next_s < at_s {
+                let end_s = at_s.min((next_s.div_euclid(window_s) + 1) * window_s);
+                add(next_s, under_way as f64 * (end_s - next_s) as f64);
+                next_s = end_s;
+            }
+            let changed_s = busy as i64 as f64 / SECOND_US as f64;
+            add(at_s, under_way as f64 * step_s as f64 + changed_s);
+            under_way = under_way.wrapping_add(change as i64);
+            next_s = at_s + step_s;
+        }
+        windows
+    }
+
     /// Mean and peak; `None` when nothing was under way at all.
     pub(crate) fn concurrency(&self) -> Option<Concurrency> {
         let span_us = self.end_us.checked_sub(self.start_us).filter(|span| *span > 0)?;
@@ -108,6 +141,26 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn windows_hold_all_the_time_that_was_spent(
+            requests in prop::collection::vec((-3_000_000..90_000_000_i64, 0..90_000_000_u64), 1..20),
+            window_s in prop::sample::select(vec![1, 10, 60]),
+        ) {
+            let mut overlap = Overlap::new(9);
+            requests.iter().for_each(|&(start, duration)| overlap.add(start, duration, 1));
+            let windows = overlap.busy_s(window_s);
+            for (&begin_s, &busy_s) in &windows {
+                let (low, high) = (begin_s * SECOND_US, (begin_s + window_s) * SECOND_US);
+                let own = |&(start, duration): &(i64, u64)| {
+                    ((start + duration as i64).min(high) - start.max(low)).max(0)
+                };
+                let expected = requests.iter().map(own).sum::<i64>() as f64 / SECOND_US as f64;
+                prop_assert!((busy_s - expected).abs() < 1e-6, "{begin_s}: {busy_s} {expected}");
+            }
+            let all: f64 = requests.iter().map(|(_, duration)| *duration as f64).sum();
+            prop_assert!((windows.values().sum::<f64>() - all / SECOND_US as f64).abs() < 1e-6);
+        }
+
         #[test]
         fn any_split_and_any_coarsening_give_the_same(
             requests in prop::collection::vec((0..3_000_000_000_i64, 0..900_000_000_u64, 0..3_usize), 1..40),

@@ -65,13 +65,14 @@ pub(super) fn held_out_from(series: &Series) -> usize {
 }
 
 /// Cuts `past` into at most [`FOLDS`] stretches of whole days, each with the demand of all others:
-/// no floor is tried on the days that it was made from.
-pub(super) fn folds(past: &Series) -> Vec<(Series, WeekDemand)> {
+/// no floor is tried on the days that it was made from. `ordinary` is the past of which floors may be
+/// made, in the same steps.
+pub(super) fn folds(past: &Series, ordinary: &Series) -> Vec<(Series, WeekDemand)> {
     let per_day = (DAY_S / past.step_s).max(1) as usize;
     let length = past.len().div_ceil(per_day).div_ceil(FOLDS).max(1) * per_day;
     let fold = |begin: usize| {
         let end = (begin + length).min(past.len());
-        let mut others = past.clone();
+        let mut others = ordinary.clone();
         others.counts[begin..end].fill(f64::NAN);
         (past.slice(begin..end), WeekDemand::new(&others))
     };
@@ -169,7 +170,7 @@ mod tests {
         let some = some_days(&busy, 0.1);
         assert_eq!(some.len(), 3);
         assert_eq!(some[2].start_s, 17 * 86_400);
-        let folds = folds(&days(10));
+        let folds = folds(&days(10), &days(10));
         assert_eq!(folds.iter().map(|fold| fold.0.len() / 24).collect::<Vec<_>>(), [3, 3, 3, 1]);
         let peak = with_missed_peak(&series(60, vec![1.0; 2880]), 5.0);
         assert_eq!(peak.counts.iter().filter(|&&count| count == 300.0).count(), 40);

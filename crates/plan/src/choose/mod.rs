@@ -24,6 +24,7 @@ use crate::Series;
 use crate::controller::hpa::{HpaParams, Metric};
 use crate::controller::schedule::WeekClock;
 use crate::controller::{Controller, Fixed, Hpa, Hybrid, INSTANCES_MAX, Schedule};
+use crate::demand::Holidays;
 use crate::simulate::{Block, Outcome, Plant, fluid};
 
 pub use answer::Answer;
@@ -87,19 +88,30 @@ pub enum ChooseError {
 
 use demand::DAYS_MIN;
 
+/// What is known besides the demand.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// Requests in flight and per second of one instance, measured; for the concurrency limit.
+    pub points: Vec<(f64, f64)>,
+    /// Days that no floor is made from. They are served, and count, like all others.
+    pub holidays: Holidays,
+}
+
 /// The two parts of the history, and the system.
 struct Case<'a> {
     params: &'a Params,
     plant: Plant,
     whole: Series,
     past: Series,
+    /// The past without holidays: what floors are made from.
+    ordinary: Series,
     held: Series,
     /// Most instances.
     max: u32,
 }
 
 impl<'a> Case<'a> {
-    fn new(series: &Series, params: &'a Params) -> Result<Self, ChooseError> {
+    fn new(series: &Series, params: &'a Params, holidays: &Holidays) -> Result<Self, ChooseError> {
         if let Some(fault) = params.fault() {
             return Err(ChooseError::Params(fault));
         }
@@ -120,7 +132,8 @@ impl<'a> Case<'a> {
         }
         let most = (2.0 * past_peak / params.capacity_per_s).ceil() as u32;
         let max = params.max.unwrap_or(most.max(params.min)).max(1);
-        Ok(Self { params, plant: params.plant(), whole, past, held, max })
+        let ordinary = holidays.left_out(&past);
+        Ok(Self { params, plant: params.plant(), whole, past, ordinary, held, max })
     }
 
     fn bounds(&self) -> (u32, u32) {
@@ -141,14 +154,16 @@ impl<'a> Case<'a> {
     }
 
     fn simulate_on(&self, series: &Series, plant: &Plant, policy: &Policy) -> Outcome {
-        fluid::run(series, plant, &mut policy.build(self.zone()), self.params.seed, |_| ())
+        let plant = policy.plant(plant);
+        fluid::run(series, &plant, &mut policy.build(self.zone()), self.params.seed, |_| ())
     }
 
     fn queue(&self, series: &Series, policy: &Policy, budget: f64) -> verdict::QueueVerdict {
         let mut ready = Vec::new();
         let mut controller = policy.build(self.zone());
-        fluid::run(series, &self.plant, &mut controller, self.params.seed, |n| ready.push(n));
-        verdict::queue_verdict(series, &self.plant, &ready, budget, self.params.seed)
+        let plant = policy.plant(&self.plant);
+        fluid::run(series, &plant, &mut controller, self.params.seed, |n| ready.push(n));
+        verdict::queue_verdict(series, &plant, &ready, budget, self.params.seed)
     }
 
     fn monthly_cost(&self, outcome: &Outcome) -> f64 {
@@ -166,20 +181,19 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Chooses a policy for the demand of `series`, of which the end is held out, and which `points`
-/// (requests in flight and per second of one instance, may be empty) support with a concurrency
-/// limit.
+/// Chooses a policy for the demand of `series`, of which the end is held out, and a concurrency
+/// limit of an instance.
 ///
 /// # Errors
 /// [`ChooseError`]: senseless parameters, less than two days, no requests, or too many.
 pub fn choose(
     series: &Series,
     params: &Params,
-    points: &[(f64, f64)],
+    evidence: &Evidence,
 ) -> Result<Answer, ChooseError> {
-    let case = Case::new(series, params)?;
-    let Case { past, held, plant, max, .. } = &case;
-    let ranked = Search { past, plant, params, max: *max }.run();
+    let case = Case::new(series, params, &evidence.holidays)?;
+    let Case { past, ordinary, held, plant, max, .. } = &case;
+    let ranked = Search { past, ordinary, plant, params, max: *max }.run();
     let plain = case.plain();
 
     let accepted = accepted(&case, &ranked);
@@ -198,7 +212,9 @@ pub fn choose(
         Gain::None | Gain::Negative => (&plain, &plain_outcome),
     };
     let held_out = held_out(&case, recommended, outcome);
-    let findings = findings(&case, &ranked, &held_out, accepted.is_none());
+    let concurrency = concurrency::advise(params, &evidence.points);
+    let mut findings = findings(&case, &ranked, &held_out, accepted.is_none());
+    findings.extend(concurrency.doubt(params));
     Ok(Answer {
         schema: answer::SCHEMA.to_owned(),
         recommended: Recommended::new(recommended),
@@ -212,7 +228,7 @@ pub fn choose(
         by_controller: by_controller(&ranked),
         pareto: pareto(&case, &ranked),
         stress: stress(&case, recommended),
-        concurrency: concurrency::advise(params, points),
+        concurrency,
         findings,
     })
 }
@@ -269,7 +285,7 @@ fn baselines(case: &Case<'_>) -> Vec<Baseline> {
         entries: case.params.cron_entries_max,
         split: true,
     };
-    let windows = WeekDemand::new(&case.past).windows(&floor, capacity, (min, max));
+    let windows = WeekDemand::new(&case.ordinary).windows(&floor, capacity, (min, max));
     let schedule = Hybrid::new(
         Controller::Fixed(Fixed { replicas: min }),
         Schedule::new(&windows, case.zone()),

@@ -1,5 +1,7 @@
 //! A policy: a controller and its parameters, in words that all controllers share.
 
+use std::borrow::Cow;
+
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,7 @@ use crate::controller::knative::{KnativeMetric, KnativeParams};
 use crate::controller::{
     AwsScheduled, Controller, Hpa, Keda, Knative, Schedule, TargetTracking, Window,
 };
+use crate::simulate::Plant;
 
 /// A policy that can be built, simulated and written down.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,10 @@ pub struct Policy {
     pub windows: Vec<Window>,
     /// Zone in whose time the windows are.
     pub zone: String,
+    /// Requests that an instance takes at a time, of which the target is a share: Knative's
+    /// `containerConcurrency`. `None` where requests per second are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
 }
 
 impl Policy {
@@ -50,7 +57,29 @@ impl Policy {
             scale_down_s: 300,
             windows: Vec::new(),
             zone: String::new(),
+            concurrency: None,
         }
+    }
+
+    /// The same on requests in flight, of which an instance of `plant` takes `limit` at a time.
+    #[must_use]
+    pub fn by_concurrency(self, limit: u32, plant: &Plant) -> Self {
+        let most_per_s = f64::from(limit) / plant.service.mean();
+        let target_rate_per_instance = self.target_utilisation * most_per_s;
+        Self { concurrency: Some(limit), target_rate_per_instance, ..self }
+    }
+
+    /// `plant` under this policy: what takes fewer requests at a time answers no more than they allow,
+    /// by Little's law.
+    #[must_use]
+    pub fn plant<'a>(&self, plant: &'a Plant) -> Cow<'a, Plant> {
+        let Some(limit) = self.concurrency else { return Cow::Borrowed(plant) };
+        let bound = f64::from(limit) / plant.service.mean();
+        Cow::Owned(Plant {
+            slots: limit,
+            capacity_per_s: plant.capacity_per_s.min(bound),
+            ..plant.clone()
+        })
     }
 
     /// The controller, ready to run in the time of `zone`.
@@ -80,16 +109,16 @@ impl Policy {
                 let cron = (!self.windows.is_empty()).then(|| Schedule::new(&self.windows, zone));
                 Controller::Keda(Box::new(Keda::new(params, cron)))
             }
-            Kind::Knative => {
-                let capacity = rate / self.target_utilisation;
-                Controller::Knative(Box::new(Knative::new(KnativeParams {
-                    target_utilization_percentage: self.target_utilisation * 100.0,
-                    min_scale: min,
-                    max_scale: max,
-                    scale_down_delay_s: f64::from(self.scale_down_s),
-                    ..KnativeParams::new(KnativeMetric::Rps, capacity)
-                })))
-            }
+            Kind::Knative => Controller::Knative(Box::new(Knative::new(KnativeParams {
+                target_utilization_percentage: self.target_utilisation * 100.0,
+                min_scale: min,
+                max_scale: max,
+                scale_down_delay_s: f64::from(self.scale_down_s),
+                ..match self.concurrency {
+                    Some(limit) => KnativeParams::new(KnativeMetric::Concurrency, f64::from(limit)),
+                    None => KnativeParams::new(KnativeMetric::Rps, rate / self.target_utilisation),
+                }
+            }))),
             Kind::AwsTargetTracking => Controller::TargetTracking(Box::new(tracking())),
             Kind::AwsScheduled => {
                 let actions = ScheduledAction::from_windows(&self.windows, min);
@@ -123,12 +152,15 @@ impl Policy {
             1 => ", floor by 1 cron entry".to_owned(),
             entries => format!(", floor by {entries} cron entries"),
         };
+        let counted = match self.concurrency {
+            Some(limit) => format!("of {limit} requests at a time"),
+            None => format!("{} requests/s", significant(self.target_rate_per_instance)),
+        };
         format!(
-            "{} at {:.0} % ({} requests/s per instance), {} to {} instances, {} s before scaling \
+            "{} at {:.0} % ({counted} per instance), {} to {} instances, {} s before scaling \
              down{floor}",
             self.name(),
             self.target_utilisation * 100.0,
-            significant(self.target_rate_per_instance),
             self.min,
             self.max,
             self.scale_down_s,

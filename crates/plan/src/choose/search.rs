@@ -32,6 +32,8 @@ struct Genes {
     min: u32,
     scale_down_s: u32,
     floor: Option<FloorSpec>,
+    /// Requests that an instance takes at a time, where the controller counts those.
+    concurrency: Option<u32>,
 }
 
 /// A policy and what it came to on the past.
@@ -46,6 +48,8 @@ pub(super) struct Scored {
 /// Where and how policies are tried.
 pub(super) struct Search<'a> {
     pub(super) past: &'a Series,
+    /// The past that floors are made from.
+    pub(super) ordinary: &'a Series,
     pub(super) plant: &'a Plant,
     pub(super) params: &'a Params,
     pub(super) max: u32,
@@ -55,7 +59,7 @@ impl Search<'_> {
     /// All policies that were tried on the whole past, the best first: those that meet the
     /// objective with [`TRAIN_MARGIN`] by cost, then the others by lateness.
     pub(super) fn run(&self) -> Vec<Scored> {
-        let folds = folds(self.past);
+        let folds = folds(self.past, self.ordinary);
         let mut ranked = self.score(&folds, &self.grid(), FIRST_SHARE);
         for (keep, share) in RUNGS {
             // Plain HPA goes all the way, and so does the best of each kind.
@@ -91,7 +95,14 @@ impl Search<'_> {
     /// The genes of [`Policy::hpa`] at 70 %.
     fn plain(&self) -> Genes {
         let min = self.params.min.max(1);
-        Genes { kind: Kind::Hpa, target: 0.7, min, scale_down_s: 300, floor: None }
+        Genes {
+            kind: Kind::Hpa,
+            target: 0.7,
+            min,
+            scale_down_s: 300,
+            floor: None,
+            concurrency: None,
+        }
     }
 
     fn grid(&self) -> Vec<Genes> {
@@ -111,9 +122,16 @@ impl Search<'_> {
                 if matches!(kind, Kind::Keda | Kind::AwsScheduled) {
                     let with = |&floor| Genes { target, floor: Some(floor), ..base };
                     grid.extend(floors.iter().map(with));
+                } else if kind == Kind::Knative {
+                    let slots = self.plant.slots;
+                    for concurrency in [None, Some(slots), Some(slots.saturating_mul(2))] {
+                        let with =
+                            |scale_down_s| Genes { target, scale_down_s, concurrency, ..base };
+                        grid.extend([0, 120, 600].map(with));
+                    }
                 } else {
-                    let wait = if kind == Kind::Knative { [0, 120, 600] } else { [60, 300, 900] };
-                    grid.extend(wait.map(|scale_down_s| Genes { target, scale_down_s, ..base }));
+                    let with = |scale_down_s| Genes { target, scale_down_s, ..base };
+                    grid.extend([60, 300, 900].map(with));
                 }
             }
         }
@@ -146,6 +164,11 @@ impl Search<'_> {
             ];
             near.extend(changed.map(|floor| Genes { floor: Some(floor), ..*at }));
         }
+        if let Some(limit) = at.concurrency {
+            let step = (limit / 4).max(1);
+            let other = [limit.saturating_sub(step).max(1), limit.saturating_add(step)];
+            near.extend(other.map(|limit| Genes { concurrency: Some(limit), ..*at }));
+        }
         near.retain(|genes| genes != at);
         near.dedup();
         near
@@ -157,29 +180,34 @@ impl Search<'_> {
             .floor
             .map(|floor| demand.windows(&floor, capacity, (genes.min, self.max)))
             .unwrap_or_default();
-        Policy {
+        let policy = Policy {
             kind: Some(genes.kind),
             scale_down_s: genes.scale_down_s,
             windows,
             zone: self.past.zone.iana_name().unwrap_or_default().to_owned(),
             ..Policy::hpa(genes.target, capacity, (genes.min, self.max))
+        };
+        match genes.concurrency {
+            Some(limit) => policy.by_concurrency(limit, self.plant),
+            None => policy,
         }
     }
 
     /// Tries policies on a share of the days of each fold, on all cores; the best first. Their
     /// floors are made from the other folds; those of the result from the whole past.
     fn score(&self, folds: &[(Series, WeekDemand)], genes: &[Genes], share: f64) -> Vec<Scored> {
-        let whole = WeekDemand::new(self.past);
+        let whole = WeekDemand::new(self.ordinary);
         let some = |(fold, others): &(Series, WeekDemand)| (some_days(fold, share), others.clone());
         let folds: Vec<(Vec<Series>, WeekDemand)> = folds.iter().map(some).collect();
         let try_one = |genes: &Genes| {
             let (mut requests, mut late, mut instance_s) = (0.0, 0.0, 0.0);
             for (days, others) in &folds {
                 let policy = self.policy(others, genes);
+                let plant = policy.plant(self.plant);
                 for day in days {
                     let mut controller = policy.build(&self.past.zone);
                     let seed = self.params.seed;
-                    let outcome = fluid::run(day, self.plant, &mut controller, seed, |_| ());
+                    let outcome = fluid::run(day, &plant, &mut controller, seed, |_| ());
                     requests += outcome.requests;
                     late += outcome.late;
                     instance_s += outcome.instance_s;

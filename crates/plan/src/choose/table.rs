@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::answer::Answer;
 use super::params::Params;
-use super::{ChooseError, choose};
+use super::{ChooseError, Evidence, choose};
 use crate::Series;
 
 /// One way of scaling on held-out demand.
@@ -27,7 +27,7 @@ pub struct Row {
 /// # Errors
 /// As [`choose`].
 pub fn table(series: &Series, params: &Params) -> Result<(Vec<Row>, Answer), ChooseError> {
-    let answer = choose(series, params, &[])?;
+    let answer = choose(series, params, &Evidence::default())?;
     let plain = answer.baselines.iter().find(|baseline| baseline.name == "hpa-70");
     let plain_hours = plain.map_or(f64::NAN, |baseline| baseline.instance_hours);
     let row = |name: &str, instance_hours: f64, late_ratio: f64| Row {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 
+use crate::Series;
 use crate::series::DAY_S;
 
 /// Most dates of a list.
@@ -80,6 +81,21 @@ impl Holidays {
     #[must_use]
     pub fn contains(&self, local_s: i64) -> bool {
         !self.days.is_empty() && self.days.contains(&local_s.div_euclid(DAY_S))
+    }
+
+    /// `series` with the steps of holidays unknown.
+    #[must_use]
+    pub fn left_out(&self, series: &Series) -> Series {
+        let mut series = series.clone();
+        if !self.is_empty() {
+            let clock = series.clock(0);
+            for index in 0..series.len() {
+                if self.contains(clock.local_s(series.time_s(index))) {
+                    series.counts[index] = f64::NAN;
+                }
+            }
+        }
+        series
     }
 
     /// Number of dates.

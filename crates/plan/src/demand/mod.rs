@@ -71,7 +71,7 @@ pub struct Demand {
 pub fn describe(series: &Series, params: &DemandParams) -> Demand {
     let outages = outage::find(series);
     let masked = outage::mask(series, &outages);
-    let ordinary = without_holidays(&hourly(&masked), &params.holidays);
+    let ordinary = params.holidays.left_out(&hourly(&masked));
     let days = days::days_of(&ordinary);
     let adjusted = days::without_week(&days);
     Demand {
@@ -97,19 +97,6 @@ pub(crate) fn hourly(series: &Series) -> Series {
     } else {
         series.clone()
     }
-}
-
-fn without_holidays(series: &Series, holidays: &Holidays) -> Series {
-    let mut series = series.clone();
-    if !holidays.is_empty() {
-        let clock = series.clock(0);
-        for index in 0..series.len() {
-            if holidays.contains(clock.local_s(series.time_s(index))) {
-                series.counts[index] = f64::NAN;
-            }
-        }
-    }
-    series
 }
 
 fn hours_per_s(series: &Series) -> [f64; 24] {

@@ -1,7 +1,7 @@
 //! Forecasters tried on the past: from several origins, each knowing only what was before.
 
 use crate::Series;
-use crate::series::DAY_S;
+use crate::series::{DAY_S, WEEK_S};
 
 use super::conformal::{Adaptive, Residuals};
 use super::score::{Errors, naive_error, pinball};
@@ -45,12 +45,15 @@ pub(super) struct Fold {
     pub(super) predicted: Vec<Vec<f64>>,
 }
 
-/// Origins in the second half of `series`, evenly spread, each with `horizon` steps to come, or a
+/// Origins in the second half of `series`, evenly spread and where possible after two weeks or else two
+/// days, without which no rhythm can be learnt; each with `horizon` steps to come, or a
 /// quarter of the series where that is shorter. The last ends with the series.
 pub(super) fn origins(series: &Series, horizon: usize) -> (Vec<usize>, usize) {
     let n = series.len();
     let length = horizon.min(n / 4).max(1);
-    let first = (n as f64 * FIRST_ORIGIN) as usize;
+    let steps = |time_s: i64| (2 * time_s / i64::from(series.step_s.max(1))) as usize;
+    let learnt = [steps(WEEK_S), steps(DAY_S)].into_iter().find(|&steps| steps + length <= n);
+    let first = ((n as f64 * FIRST_ORIGIN) as usize).max(learnt.unwrap_or(0));
     if length < FOLD_STEPS_MIN || first == 0 {
         return (Vec::new(), length);
     }

@@ -83,14 +83,15 @@ pub(super) fn text(sizing: &Sizing, style: Style) -> String {
         sizing.forecast.as_ref().and_then(|it| Some((it, it.scores.first()?)))
     {
         line(format!(
-            "foretold best by {}: off by {} of an hour's requests, {} days ahead",
+            "the next {} are foretold best by {}: off by {} of an hour's requests on the past",
+            days(forecast.mean.len() as f64 * f64::from(forecast.step_s)),
             best.name,
             format::percent(best.wmape),
-            format::amount(forecast.mean.len() as f64 * f64::from(forecast.step_s) / 86_400.0),
         ));
     }
     text.push_str(&services("route", &sizing.routes));
     text.push_str(&services("upstream", &sizing.upstreams));
+    text.push_str(&sizing.instances.as_ref().map(super::instances::text).unwrap_or_default());
     text
 }
 
@@ -177,6 +178,7 @@ pub(super) fn json(sizing: &Sizing) -> Value {
         })).collect::<Vec<_>>(),
         "routes": services_json(routes),
         "upstreams": services_json(upstreams),
+        "instances": sizing.instances.as_ref().map(super::instances::json),
     })
 }
 

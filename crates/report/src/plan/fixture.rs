@@ -68,8 +68,10 @@ pub(super) fn answer(recommended: Kind) -> Answer {
               "hpa-late-ratio": 0.02, "hpa-instance-hours": 600.0 },
         ],
         "concurrency": {
-            "by-littles-law": 8.5, "by-usl": 9.7, "by-objective": null, "limit": 9,
-            "gateway-max-requests-per-server": 9, "gateway-queue": 76, "usl-r-squared": 0.99,
+            "by-littles-law": 8.5, "by-usl": 9.7, "by-objective": null, "knee": 8.0,
+            "measured-to": 16.0, "usl-peak-per-s": 91.0, "limit": 9,
+            "gateway-max-requests-per-server": 9, "gateway-queue": 76,
+            "gateway-queue-timeout-s": 0.9, "usl-r-squared": 0.99,
         },
         "findings": ["only 7.0 days to learn from"],
     });

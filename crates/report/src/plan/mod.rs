@@ -2,6 +2,7 @@
 
 mod demand;
 mod emit;
+mod instances;
 mod json;
 mod terminal;
 mod week;
@@ -14,6 +15,7 @@ use plan::Series;
 use plan::choose::{Answer, Params};
 use plan::demand::Demand;
 use plan::forecast::Forecast;
+use plan::instances::Instances;
 
 pub use emit::{EmitError, Format, Names, emit};
 pub use json::plan_json;
@@ -32,6 +34,8 @@ pub struct Sizing {
     pub routes: Vec<Service>,
     /// Who served it, from a log; most hits first, empty where the log does not say.
     pub upstreams: Vec<Service>,
+    /// What upstream servers did over time; `None` where no log names them.
+    pub instances: Option<Instances>,
     /// What must be known about the input, in plain words.
     pub findings: Vec<String>,
     /// The system, as far as it was given.

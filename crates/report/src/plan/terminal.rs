@@ -2,7 +2,7 @@
 
 use plan::choose::{Answer, Gain};
 
-use super::{Sizing, demand, week};
+use super::{Sizing, demand, emit, week};
 use crate::format;
 use crate::table::{Style, Table, shortened};
 
@@ -155,18 +155,29 @@ fn queue(answer: &Answer, style: Style) -> String {
 fn concurrency(answer: &Answer, style: Style) -> String {
     let advice = &answer.concurrency;
     let mut basis = format!("{} in flight at the capacity", format::amount(advice.by_littles_law));
-    if let Some(usl) = advice.by_usl {
-        basis.push_str(&format!(", throughput turns at {}", format::amount(usl)));
+    if let Some(knee) = advice.knee {
+        basis.push_str(&format!(", latency bends upwards at {}", format::amount(knee)));
+    }
+    match (advice.by_usl.zip(advice.usl_peak_per_s), advice.measured_to) {
+        (Some((turn, peak)), _) => basis.push_str(&format!(
+            ", throughput turns at {} with {}",
+            format::amount(turn),
+            format::rate(peak)
+        )),
+        (None, Some(most)) => basis.push_str(&format!(
+            ", throughput does not turn up to the {} that were measured",
+            format::amount(most)
+        )),
+        (None, None) => basis.push_str(", by Little's law alone"),
     }
     if let Some(objective) = advice.by_objective {
         basis.push_str(&format!(", on time up to {}", format::amount(objective)));
     }
     format!(
-        "\n{}: at most {} at a time ({basis})\n  in tidegate up: [upstream.NAME] limits = {{ connections = {}, pending = {} }}\n",
+        "\n{}: at most {} at a time\n  {basis}\n  in tidegate up, for each server:\n    [upstream.NAME]\n    {}\n",
         style.bold("Concurrency of an instance"),
         format::plural(u64::from(advice.limit), "request"),
-        advice.gateway_max_requests_per_server,
-        advice.gateway_queue,
+        emit::limits(advice),
     )
 }
 

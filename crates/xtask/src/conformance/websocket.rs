@@ -8,9 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use super::registry;
 use super::subject::{Protocol, Subject};
 use crate::process::{Server, free_port};
-use crate::wheels::python_with;
 
 /// The client and the echo server, as pip names them.
 const WHEELS: [&str; 2] = ["kosoku==0.1.0", "websockets==15.0.1"];
@@ -21,7 +21,7 @@ const RUN_MAX_S: &str = "90";
 
 /// Runs the cases without and with the proxy.
 pub(super) fn run(subject: Subject) -> Result<()> {
-    let python = python_with("conformance/websocket", &WHEELS)?;
+    let python = registry::wheels("websocket", &WHEELS)?;
     let folder = tempfile::tempdir()?;
     let script = folder.path().join("echo.py");
     fs::write(&script, include_str!("echo.py"))?;

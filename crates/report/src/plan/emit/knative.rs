@@ -10,6 +10,10 @@ const CONTAINER_CONCURRENCY_MAX: u32 = 1000;
 pub(super) fn manifest(draft: &Draft<'_>) -> String {
     let Draft { policy, names, .. } = draft;
     let capacity = policy.target_rate_per_instance / policy.target_utilisation;
+    let (metric, target, limit) = match policy.concurrency {
+        Some(limit) => ("concurrency", decimal(f64::from(limit)), limit),
+        None => ("rps", decimal(capacity), draft.concurrency),
+    };
     let defaults = KnativeParams::new(KnativeMetric::Rps, capacity);
     let mut about = draft.about.clone();
     about.push(
@@ -18,8 +22,8 @@ pub(super) fn manifest(draft: &Draft<'_>) -> String {
     );
     let annotations = [
         ("class", "kpa.autoscaling.knative.dev".to_owned()),
-        ("metric", "rps".to_owned()),
-        ("target", decimal(capacity)),
+        ("metric", metric.to_owned()),
+        ("target", target),
         ("target-utilization-percentage", decimal(policy.target_utilisation * 100.0)),
         ("min-scale", policy.min.to_string()),
         ("max-scale", policy.max.to_string()),
@@ -38,15 +42,15 @@ pub(super) fn manifest(draft: &Draft<'_>) -> String {
     format!(
         "{}apiVersion: serving.knative.dev/v1\n\
          kind: Service\n\
-         metadata:\n  name: {}\n  namespace: {}\n\
+         metadata:\n  name: {name}\n  namespace: {}\n\
          spec:\n  template:\n    metadata:\n      annotations:\n{annotations}    \
          spec:\n      \
            containerConcurrency: {}\n      \
-           containers:\n      - image: {}\n",
+           containers:\n      - name: {name}\n        image: {}\n",
         comments(&about),
-        quoted(&names.name),
         quoted(&names.namespace),
-        draft.concurrency.min(CONTAINER_CONCURRENCY_MAX),
+        limit.min(CONTAINER_CONCURRENCY_MAX),
         quoted(&names.image),
+        name = quoted(&names.name),
     )
 }

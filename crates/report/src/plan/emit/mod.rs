@@ -5,6 +5,7 @@
 
 mod aws;
 mod cron;
+mod gateway;
 mod hpa;
 mod keda;
 mod knative;
@@ -15,6 +16,8 @@ mod tests;
 
 use plan::choose::answer::Recommended;
 use plan::choose::{Answer, Kind, Policy};
+
+pub(super) use gateway::limits;
 
 /// Longest name or label that Kubernetes takes for a workload (RFC 1123 label).
 const LABEL_BYTES_MAX: usize = 63;
@@ -34,12 +37,21 @@ pub enum Format {
     Lambda,
     /// A crontab that moves the floor of an autoscaler.
     Cron,
+    /// The concurrency limit of an instance as a configuration of tidegate's own gateway.
+    Gateway,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Format; 6] =
-        [Format::Keda, Format::Hpa, Format::Knative, Format::Aws, Format::Lambda, Format::Cron];
+    pub const ALL: [Format; 7] = [
+        Format::Keda,
+        Format::Hpa,
+        Format::Knative,
+        Format::Aws,
+        Format::Lambda,
+        Format::Cron,
+        Format::Gateway,
+    ];
 
     /// Its name on the command line.
     #[must_use]
@@ -51,10 +63,11 @@ impl Format {
             Format::Aws => "aws",
             Format::Lambda => "lambda",
             Format::Cron => "cron",
+            Format::Gateway => "gateway",
         }
     }
 
-    /// Kinds of controllers that it can express.
+    /// Kinds of controllers that it can express; none where it does not scale.
     #[must_use]
     pub fn kinds(self) -> &'static [Kind] {
         match self {
@@ -64,6 +77,7 @@ impl Format {
             Format::Knative => &[Kind::Knative],
             Format::Aws | Format::Lambda => &[Kind::AwsTargetTracking, Kind::AwsScheduled],
             Format::Cron => &[Kind::Keda, Kind::AwsScheduled],
+            Format::Gateway => &[],
         }
     }
 }
@@ -154,27 +168,29 @@ struct Draft<'a> {
 /// [`EmitError`].
 pub fn emit(format: Format, answer: &Answer, names: &Names) -> Result<String, EmitError> {
     check_names(format, names)?;
-    let (chosen, about) = chosen(format, answer)?;
-    let mut policy = chosen.policy();
-    policy.windows = schedule::joined(&policy.windows);
-    if !policy.windows.is_empty() && policy.zone.is_empty() {
-        return Err(EmitError::NoZone);
-    }
-    let concurrency = &answer.concurrency;
-    let draft = Draft {
-        policy,
-        names,
-        about,
-        concurrency: concurrency.limit,
-        in_flight: concurrency.by_littles_law,
-    };
+    let draft = || Draft::new(format, answer, names);
     match format {
-        Format::Keda => Ok(keda::manifest(&draft)),
-        Format::Hpa => Ok(hpa::manifest(&draft)),
-        Format::Knative => Ok(knative::manifest(&draft)),
-        Format::Aws => Ok(aws::ecs(&draft)),
-        Format::Lambda => Ok(aws::lambda(&draft)),
-        Format::Cron => cron::crontab(&draft),
+        Format::Keda => Ok(keda::manifest(&draft()?)),
+        Format::Hpa => Ok(hpa::manifest(&draft()?)),
+        Format::Knative => Ok(knative::manifest(&draft()?)),
+        Format::Aws => Ok(aws::ecs(&draft()?)),
+        Format::Lambda => Ok(aws::lambda(&draft()?)),
+        Format::Cron => cron::crontab(&draft()?),
+        Format::Gateway => Ok(gateway::configuration(answer, names)),
+    }
+}
+
+impl<'a> Draft<'a> {
+    fn new(format: Format, answer: &Answer, names: &'a Names) -> Result<Self, EmitError> {
+        let (chosen, about) = chosen(format, answer)?;
+        let mut policy = chosen.policy();
+        policy.windows = schedule::joined(&policy.windows);
+        if !policy.windows.is_empty() && policy.zone.is_empty() {
+            return Err(EmitError::NoZone);
+        }
+        let advice = &answer.concurrency;
+        let (concurrency, in_flight) = (advice.limit, advice.by_littles_law);
+        Ok(Self { policy, names, about, concurrency, in_flight })
     }
 }
 

@@ -207,6 +207,7 @@ struct RevisionSpec {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Container {
+    name: String,
     image: String,
 }
 
@@ -361,7 +362,8 @@ fn knative_has_annotations_in_their_ranges() {
     check_object(&object, "serving.knative.dev/v1", "Service");
     let RevisionSpec { container_concurrency, containers } = object.spec.template.spec;
     assert_eq!(container_concurrency, 9);
-    assert_eq!(containers[0].image, Names::default().image);
+    let Names { name, image, .. } = Names::default();
+    assert_eq!((&containers[0].name, &containers[0].image), (&name, &image));
     let mut annotations = object.spec.template.metadata.annotations;
     let mut take =
         |name: &str| annotations.remove(&format!("autoscaling.knative.dev/{name}")).unwrap();

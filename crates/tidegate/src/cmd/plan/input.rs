@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use jiff::tz::{Offset, TimeZone};
@@ -10,6 +10,7 @@ use logs::report::{Aggregate, Arrivals, LogReport, Service, Setup};
 use logs::{Record, Reject, Sink};
 use plan::Series;
 use plan::counts::{self, Counts, CountsError};
+use plan::instances::{Instance, Instances, Window};
 use plan::series::DAY_S;
 
 use super::{PlanArgs, cannot_read};
@@ -48,6 +49,8 @@ pub(super) struct Input {
     pub(super) routes: Vec<Service>,
     /// The same by upstream server.
     pub(super) upstreams: Vec<Service>,
+    /// What upstream servers did over time; `None` where the log names none.
+    pub(super) instances: Option<Instances>,
     pub(super) findings: Vec<String>,
 }
 
@@ -74,11 +77,21 @@ fn is_counts(path: &Path) -> Result<bool, Failed> {
     if path == Path::new("-") || !path.is_file() {
         return Ok(false);
     }
-    let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
     let mut line = Vec::new();
-    let mut start = BufReader::new(file).take(SNIFFED_BYTES_MAX);
+    let mut start = plain_text(path)?.take(SNIFFED_BYTES_MAX);
     start.read_until(b'\n', &mut line).map_err(|error| cannot_read(path, &error))?;
     Ok(std::str::from_utf8(&line).is_ok_and(is_header_of_counts))
+}
+
+/// The text of a file or, for `-`, of stdin, decompressed.
+fn plain_text(path: &Path) -> Result<impl BufRead, Failed> {
+    let text = if path == Path::new("-") {
+        logs::decompressed(io::stdin())
+    } else {
+        File::open(path).and_then(logs::decompressed)
+    };
+    let (text, _) = text.map_err(|error| cannot_read(path, &error))?;
+    Ok(BufReader::new(text))
 }
 
 fn is_header_of_counts(line: &str) -> bool {
@@ -102,12 +115,7 @@ fn is_header_of_counts(line: &str) -> bool {
 }
 
 fn of_counts(args: &PlanArgs, path: &Path, setup: &Setup) -> Result<Input, Failed> {
-    let read = if path == Path::new("-") {
-        counts::read(std::io::stdin().lock(), args.timezone.as_ref())
-    } else {
-        let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
-        counts::read(BufReader::new(file), args.timezone.as_ref())
-    };
+    let read = counts::read(plain_text(path)?, args.timezone.as_ref());
     let Counts { series, findings } = read.map_err(|error| refused(&error))?;
     let series = within(series, setup)?;
     let mut findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
@@ -115,7 +123,7 @@ fn of_counts(args: &PlanArgs, path: &Path, setup: &Setup) -> Result<Input, Faile
         findings.push(zone_assumed(&series.zone));
     }
     let series = Series { zone: named(series.zone.clone()), ..series };
-    Ok(Input { series, routes: Vec::new(), upstreams: Vec::new(), findings })
+    Ok(Input { series, routes: Vec::new(), upstreams: Vec::new(), instances: None, findings })
 }
 
 /// The part of `series` from the first to the last step whose time meets the conditions.
@@ -172,12 +180,31 @@ fn of_logs(args: &PlanArgs, setup: &Setup) -> Result<Input, Failed> {
         ));
     }
     let zone = zone_of(args, &offsets, &mut findings);
+    let instances = instances(&aggregate.instances());
     let arrivals = without_jumps(&demand.arrivals, &mut findings);
     let Counts { series, findings: odd } =
         Series::from_arrivals(arrivals, zone).map_err(|error| refused(&error))?;
     findings.extend(odd.iter().map(ToString::to_string));
     let series = in_own_steps(series, &mut findings);
-    Ok(Input { series, routes: demand.routes, upstreams: demand.upstreams, findings })
+    Ok(Input { series, routes: demand.routes, upstreams: demand.upstreams, instances, findings })
+}
+
+/// What upstream servers did, as plans are made of it.
+fn instances(of_log: &logs::report::Instances) -> Option<Instances> {
+    let seconds = |us: i64| us as f64 / 1e6;
+    let window = |it: &logs::report::Window| Window {
+        start_s: it.start_s,
+        ended: it.ended as f64,
+        busy_s: it.busy_s,
+    };
+    let instance = |it: &logs::report::Instance| Instance {
+        key: it.key.clone(),
+        first_s: seconds(it.first_us),
+        first_served_s: it.first_served_us.map(seconds),
+        windows: it.windows.iter().map(window).collect(),
+    };
+    let list: Vec<Instance> = of_log.list.iter().map(instance).collect();
+    Instances::new(&list, u32::try_from(of_log.window_s).unwrap_or(u32::MAX))
 }
 
 /// The sink of one thread: what the report needs, and in which zones times were written.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
-use plan::choose::{Answer, ChooseError, choose};
+use plan::choose::{Answer, ChooseError, Evidence, choose};
 use plan::demand::{DemandParams, Holidays, Treatment, describe};
 use plan::forecast::{Forecast, forecast};
 use plan::{Series, demand};
@@ -54,7 +54,7 @@ pub(crate) struct PlanArgs {
     /// without zone. By default that of the log, else UTC
     #[arg(long, value_name = "NAME", value_parser = timezone)]
     timezone: Option<TimeZone>,
-    /// Days that are no ordinary days, one date per line
+    /// Days that are no ordinary days, one date per line: no rhythm, forecast or floor is made of them
     #[arg(long, value_name = "FILE")]
     holidays: Option<PathBuf>,
     #[command(flatten)]
@@ -62,7 +62,8 @@ pub(crate) struct PlanArgs {
     /// Write the plan as JSON; - is stdout
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write manifests to stdout, and the plan to stderr: keda, hpa, knative, aws, lambda or cron
+    /// Write manifests to stdout, and the plan to stderr: keda, hpa, knative, aws,
+    /// lambda, cron, or gateway for the concurrency limit of tidegate itself
     #[arg(long, value_name = "FORMAT", value_parser = format)]
     emit: Option<Format>,
     #[command(flatten)]
@@ -90,14 +91,16 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failed> {
     let input = input::read(args)?;
     let params = system.params(&input);
     let boot_s = args.system.boot_s();
+    let evidence = Evidence { points: system.points(&input), holidays };
+    let holidays = evidence.holidays.clone();
     let demand =
         describe(&input.series, &DemandParams { boot_s, holidays, seed: args.system.seed });
     let mut findings = input.findings;
     findings.append(&mut system.findings);
-    let foretold = foretell(&demand);
+    let foretold = foretell(&demand, &evidence.holidays);
     let (outcome, mut exit) = match &params {
         None => (Err(system::NO_CAPACITY.to_owned()), Exit::Usage),
-        Some(params) => decide(choose(&demand.masked, params, &system.points))?,
+        Some(params) => decide(choose(&demand.masked, params, &evidence))?,
     };
     if outcome.is_ok() && (!system.is_believable || demand.known_ratio < KNOWN_MIN) {
         if demand.known_ratio < KNOWN_MIN {
@@ -112,6 +115,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failed> {
         forecast: foretold,
         routes: input.routes,
         upstreams: input.upstreams,
+        instances: input.instances,
         findings,
         params,
         outcome,
@@ -133,9 +137,9 @@ fn decide(chosen: Result<Answer, ChooseError>) -> Result<(Result<Answer, String>
 }
 
 /// The week to come, or the day where there is less history.
-fn foretell(demand: &demand::Demand) -> Option<Forecast> {
+fn foretell(demand: &demand::Demand, holidays: &Holidays) -> Option<Forecast> {
     let masked = &demand.masked;
-    let hourly = hourly(masked);
+    let hourly = hourly(&holidays.left_out(masked));
     let days = (masked.end_s() - masked.start_s) / plan::series::DAY_S;
     let hours = if days >= WEEK_DAYS_MIN { WEEK_HOURS } else { DAY_HOURS };
     let steps = hours * 3600 / hourly.step_s.max(1) as usize;

@@ -134,8 +134,10 @@ pub(super) struct System {
     params: Option<Params>,
     /// Service time that the flags or the capacity file give.
     service: Option<Distribution>,
-    /// Requests in flight and per second of one instance.
-    pub(super) points: Vec<(f64, f64)>,
+    /// Requests in flight and per second of one instance, of the capacity file.
+    points: Vec<(f64, f64)>,
+    /// Mean boot time, in seconds.
+    boot_s: f64,
     /// Whether the capacity is that of the system and not of who measured it.
     pub(super) is_believable: bool,
     pub(super) findings: Vec<String>,
@@ -156,6 +158,7 @@ impl SystemFlags {
             params: None,
             service: self.service.map(|mean| lognormal(mean.as_secs_f64(), SERVICE_CV)),
             points: Vec::new(),
+            boot_s: self.boot_s(),
             is_believable: true,
             findings: Vec::new(),
         };
@@ -221,6 +224,28 @@ impl System {
             )),
         }
         Some(params)
+    }
+
+    /// Requests in flight and per second of one instance: as they were measured, else as the log
+    /// shows them, which is told.
+    pub(super) fn points(&mut self, input: &Input) -> Vec<(f64, f64)> {
+        let Some(instances) = &input.instances else { return self.points.clone() };
+        if let Some(begins_s) = instances.begins_s().filter(|begins_s| *begins_s > self.boot_s) {
+            self.findings.push(format!(
+                "new upstream servers took {begins_s:.0} s from their first request until they \
+                 answered as usual, longer than --boot {:.0}s",
+                self.boot_s
+            ));
+        }
+        if !self.points.is_empty() {
+            return self.points.clone();
+        }
+        if let Some(why) = instances.no_fit {
+            self.findings.push(format!(
+                "the concurrency limit rests on the capacity and the service time alone: {why}"
+            ));
+        }
+        instances.points()
     }
 
     /// Requests per second out of a result of `tidegate capacity`, `docs/reference/results.md`.

@@ -2,15 +2,15 @@
 //! published, against a running binary. What they find must be what its own API says.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use crate::packages::{self, Needed};
-use crate::process::{free_port, program, target_folder};
+use super::registry;
+use crate::packages;
+use crate::process::free_port;
 use crate::tidegate::{self, Settings};
-use crate::wheels::python_with;
 
 /// Clients of PyPI.
 const WHEELS: [&str; 3] =
@@ -22,8 +22,6 @@ const MODULES: [&str; 4] = [
     "@openfeature/ofrep-web-provider@0.4.3",
     "eventsource@5.1.5",
 ];
-const NEEDED: [Needed; 2] =
-    [Needed { program: "node", package: "nodejs" }, Needed { program: "npm", package: "npm" }];
 /// Longest run of one side, in seconds: one takes a few.
 const RUN_MAX_S: &str = "120";
 const CLIENT_KEY: &str = "sdk-conformance";
@@ -31,9 +29,9 @@ const TOKEN: &str = "a token of the conformance run";
 
 /// Runs all clients.
 pub(super) fn run() -> Result<()> {
-    packages::ensure(&NEEDED)?;
-    let python = python_with("conformance/experiments", &WHEELS)?;
-    let modules = install_modules()?;
+    packages::ensure(&registry::NEEDED)?;
+    let python = registry::wheels("experiments", &WHEELS)?;
+    let modules = registry::modules("experiments", &MODULES)?;
     let folder = tempfile::tempdir()?;
     let api = free_port()?;
     let tables = config(api, folder.path());
@@ -83,24 +81,4 @@ fn config(api: u16, folder: &Path) -> String {
         flag("real", "1.0", "2.5"),
         flag("thing", "{ a = [1, 2] }", "{ b = { c = \"d\" } }"),
     )
-}
-
-/// Node modules below `target`; returns the folder.
-fn install_modules() -> Result<PathBuf> {
-    let folder = target_folder("conformance/experiments")?.join("node");
-    let done = folder.join("installed");
-    if fs::read_to_string(&done).is_ok_and(|text| text == MODULES.join("\n")) {
-        return Ok(folder);
-    }
-    fs::create_dir_all(&folder)?;
-    let status = program("npm")?
-        .args(["install", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund"])
-        .args(["--loglevel=error", "--save-exact", "--prefix"])
-        .arg(&folder)
-        .args(MODULES)
-        .stdout(Stdio::null())
-        .status()?;
-    ensure!(status.success(), "npm could not install {}", MODULES.join(" "));
-    fs::write(&done, MODULES.join("\n"))?;
-    Ok(folder)
 }

@@ -82,7 +82,8 @@ impl Live {
 
     /// Decides at `now_s`, which must not fall.
     pub(super) fn decide(&mut self, now_s: f64) -> Advice {
-        let Policy { min, max, target_rate_per_instance, target_utilisation, .. } = self.policy;
+        let Policy { min, max, target_rate_per_instance, target_utilisation, concurrency, .. } =
+            self.policy;
         let floor = self.schedule.floor(now_s).max(min).min(max);
         let fresh = self.load.filter(|(at_s, _)| now_s - at_s <= LOAD_AGE_S_MAX);
         let seen = fresh.map(|(_, rate)| rate);
@@ -96,6 +97,8 @@ impl Live {
                 ready: current,
                 rate,
                 utilisation,
+                // Requests in flight as long as a request takes, by Little's law.
+                concurrency: rate / capacity * f64::from(concurrency.unwrap_or(0)),
                 ..Observation::default()
             };
             self.own = Some(self.reactive.decide(now_s, &observation));
@@ -107,7 +110,7 @@ impl Live {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use plan::choose::{Params, choose};
+    use plan::choose::{Evidence, Params, choose};
     use plan::{Series, simulate::Distribution};
 
     use super::*;
@@ -124,7 +127,7 @@ pub(super) mod tests {
             kinds: vec![Kind::Keda],
             ..Params::new(50.0)
         };
-        let mut answer = choose(&series, &params, &[]).unwrap();
+        let mut answer = choose(&series, &params, &Evidence::default()).unwrap();
         let policy = &mut answer.recommended.parameters;
         answer.recommended.controller = Kind::Keda;
         (policy.min, policy.max, policy.scale_down_s) = (2, 60, 300);
