@@ -52,9 +52,20 @@ fn hosts_in_front_and_behind() {
 
 #[test]
 fn requests_that_are_none() {
-    for request in ["", "-", " ", "  ", "<BADREQ>"] {
+    for request in [
+        "",
+        "-",
+        " ",
+        "  ",
+        "  HTTP/1.1",
+        "<BADREQ>",
+        "- http://localhost HTTP/1.1",
+        "- error:x NONE/0.0",
+    ] {
         tells("192.0.2.7 - -", request, "400 0", "client=192.0.2.7 status=400 bytes=0");
     }
+    // Varnish, which knows no client then.
+    tells("- - -", "- http://localhost HTTP/1.1", "400 0", "status=400 bytes=0");
     tells("192.0.2.7 - -", "FOO", "400 0", "client=192.0.2.7 target=FOO status=400 bytes=0");
     // lighttpd, for a request without a target.
     let expected = "client=192.0.2.7 target=CONNECT  HTTP/1.1 status=400 bytes=0";
@@ -136,13 +147,15 @@ fn squid() {
         "1795269751.756     12 192.0.2.7 TCP_MISS/200 229 GET http://user@a.example:8080/back\\x41#22 ann HIER_DIRECT/192.0.2.1 text/html\n\
          971211336.500      0 2001:db8::7 TCP_TUNNEL/200 39 CONNECT a.example:443 - HIER_DIRECT/2001:db8::1 -\n\
          971211336.500      0 192.0.2.7 NONE_NONE/400 4076 GET error:invalid-request - HIER_NONE/- text/html\n\
-         971211336.500   -100 192.0.2.7 TCP_HIT_ABORTED/000 0 GET http://[2001:db8::1]/ - HIER_NONE/- text/html [Host: a]",
+         971211336.500   -100 192.0.2.7 TCP_HIT_ABORTED/000 0 GET http://[2001:db8::1]/ - HIER_NONE/- text/html [Host: a]\n\
+         971211336.500      0 192.0.2.7 NONE_NONE/400 9 GET /long",
         Format::Squid,
         &[
             "1795269751756000@+0 end client=192.0.2.7 user=ann host=a.example method=GET target=http://user@a.example:8080/back\\x41#22 status=200 bytes=229 us=12000 upstream=192.0.2.1 cache=TCP_MISS mime=text/html",
             "971211336500000@+0 end client=2001:db8::7 host=a.example method=CONNECT target=a.example:443 status=200 bytes=39 us=0 upstream=2001:db8::1 cache=TCP_TUNNEL",
             "971211336500000@+0 end client=192.0.2.7 method=GET status=400 bytes=4076 us=0 cache=NONE_NONE mime=text/html",
             "971211336500000@+0 end client=192.0.2.7 host=2001:db8::1 method=GET target=http://[2001:db8::1]/ bytes=0 cache=TCP_HIT_ABORTED mime=text/html",
+            "971211336500000@+0 end client=192.0.2.7 method=GET target=/long status=400 bytes=9 us=0 cache=NONE_NONE",
         ],
     );
     for (line, reason) in [
@@ -152,7 +165,7 @@ fn squid() {
         ),
         ("971211336.500 12 192.0.2.7 TCP_MISS 229 GET / - HIER_NONE/- -", "not an access-log line"),
         ("971211336.500 12 192.0.2.7 TCP_MISS/x 229 GET / - HIER_NONE/- -", "bad status"),
-        ("971211336.500 12 192.0.2.7", "not an access-log line"),
+        ("971211336.500 12 192.0.2.7 TCP_MISS/200 229 GET", "not an access-log line"),
     ] {
         assert_eq!(read(line).0, [format!("rejected: {reason}")], "{line}");
     }

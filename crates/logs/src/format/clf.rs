@@ -109,7 +109,7 @@ fn client<'a>(head: &'a [u8], draft: &mut Draft<'a>) -> Result<bool, RejectReaso
     if client.starts_with(b"\"") || is_carried {
         return Err(BAD);
     }
-    draft.record.client = client;
+    draft.record.client = known(client).unwrap_or_default();
     draft.record.host = draft.record.host.or(host.and_then(known));
     // Apache writes an empty user as two quotes.
     draft.record.user = known(if user == b"\"\"" { b"" } else { user });

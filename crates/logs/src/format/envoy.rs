@@ -27,10 +27,7 @@ pub(super) fn parse<'a>(
     draft.set(Field::Time, time, clock)?;
     let request = rest.strip_prefix(b"\"").and_then(|rest| cut(rest, b"\" "));
     let (request, rest) = request.ok_or(RejectReason::NoRequestField)?;
-    // Of connections that are none of HTTP, and of requests that could not be read, it says `- - …`.
-    if !request.starts_with(b"- - ") {
-        draft.set(Field::Request, request, clock)?;
-    }
+    draft.set(Field::Request, request, clock)?;
     let (status, rest) = word(rest).ok_or(BAD)?;
     draft.set(Field::Status, status, clock)?;
     let (_flags, rest) = word(rest).ok_or(BAD)?;

@@ -222,9 +222,11 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// How servers say that there was no request: with blanks (lighttpd), by name (HAProxy).
+/// How servers say that there was no request: `<BADREQ>` (HAProxy), or the line without its parts
+/// (lighttpd leaves blanks, Envoy, Squid and Varnish write `-` for the method).
 fn is_no_request(text: &[u8]) -> bool {
-    text.trim_ascii().is_empty() || text == b"<BADREQ>"
+    let text = text.trim_ascii();
+    text.is_empty() || text == b"<BADREQ>" || text.starts_with(b"HTTP/") || text.starts_with(b"- ")
 }
 
 /// Three digits; 0, as written for clients that went away, means none.

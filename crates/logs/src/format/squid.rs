@@ -43,13 +43,11 @@ pub(super) fn parse<'a>(
         draft.set(Field::Target, url, clock)?;
         draft.set(Field::Host, host(url), clock)?;
     }
-    draft.set(Field::User, next()?, clock)?;
-    let (_hierarchy, peer) = at_slash(next()?).ok_or(BAD)?;
-    draft.set(Field::Upstream, peer, clock)?;
-    match cells.next() {
-        Some(mime) => draft.set(Field::Mime, mime, clock),
-        None => Ok(()),
-    }
+    // A line with a long URL may be cut off there.
+    let (user, peer, mime) = (cells.next(), cells.next().and_then(at_slash), cells.next());
+    draft.set(Field::User, user.unwrap_or_default(), clock)?;
+    draft.set(Field::Upstream, peer.unwrap_or_default().1, clock)?;
+    draft.set(Field::Mime, mime.unwrap_or_default(), clock)
 }
 
 fn at_slash(cell: &[u8]) -> Option<(&[u8], &[u8])> {
