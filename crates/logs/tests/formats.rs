@@ -180,7 +180,6 @@ fn rejected_lines() {
                 // Client, identity or user missing.
                 r#"192.0.2.7 - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 1"#,
                 r#"192.0.2.7 [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 1"#,
-                r#"192.0.2.7 -  [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 1"#,
             ]),
         ),
         (R::NoTimestamp, lines(&["192.0.2.7 - - ", r#"192.0.2.7 - - "GET / HTTP/1.1" 200 1"#])),

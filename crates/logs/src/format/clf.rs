@@ -8,7 +8,7 @@
 use super::{
     Format, extras,
     field::{Draft, Field},
-    request::{quoted, word},
+    request::{quoted, request_line, word},
 };
 use crate::{
     RejectReason,
@@ -21,8 +21,7 @@ pub(super) fn parse<'a>(
     draft: &mut Draft<'a>,
     clock: &mut Clock,
 ) -> Result<Format, RejectReason> {
-    let bracket = memchr_iter(b'[', line).find(|at| *at > 0 && line.get(at - 1) == Some(&b' '));
-    let Some(bracket) = bracket else {
+    let Some(bracket) = time_bracket(line) else {
         let words = line.splitn(3, |byte| *byte == b' ').filter(|word| !word.is_empty()).count();
         let reason = if words < 3 || line.starts_with(b" ") {
             RejectReason::NotAccessLog
@@ -40,9 +39,8 @@ pub(super) fn parse<'a>(
     draft.set_time(clock.clf(time).ok_or(RejectReason::BadTimestamp)?, false);
 
     let rest = rest.strip_prefix(b" ").unwrap_or(rest);
-    let (request, rest) = quoted(rest).ok_or(RejectReason::NoRequestField)?;
+    let (request, rest) = request_and_status(rest, draft)?;
     draft.set(Field::Request, request, clock)?;
-    let rest = status(rest, draft).ok_or(RejectReason::BadStatus)?;
     let end = memchr(b' ', rest).unwrap_or(rest.len());
     let (size, rest) = rest.split_at(end);
     if size.is_empty() {
@@ -67,27 +65,55 @@ pub(super) fn parse<'a>(
     })
 }
 
+/// Where the time begins: behind a space, and so that a quote follows its end. A user may hold spaces and
+/// brackets, but no quote that is not escaped.
+fn time_bracket(line: &[u8]) -> Option<usize> {
+    let mut first = None;
+    for at in memchr_iter(b'[', line) {
+        if at == 0 || line.get(at - 1) != Some(&b' ') {
+            continue;
+        }
+        if line.get(at + 1 + CLF_BYTES..).is_some_and(|rest| rest.starts_with(b"] \"")) {
+            return Some(at);
+        }
+        first = first.or(Some(at));
+    }
+    first
+}
+
 /// `[host ]client identity user `; whether there was a host. The user may hold spaces. A third word
-/// `-` after a second that is not tells the host: identity is `-` practically everywhere.
+/// `-` after a second that is not tells the host: identity is `-` practically everywhere. nginx writes
+/// nothing for a host that it does not know.
 fn client<'a>(head: &'a [u8], draft: &mut Draft<'a>) -> Result<bool, RejectReason> {
     const BAD: RejectReason = RejectReason::NotAccessLog;
+    let (has_empty_host, head) = match head.strip_prefix(b" ") {
+        Some(head) => (true, head),
+        None => (false, head),
+    };
     let (first, rest) = word(head).ok_or(BAD)?;
     let (second, rest) = word(rest).ok_or(BAD)?;
-    let rest = rest.strip_suffix(b" ").filter(|user| !user.is_empty()).ok_or(BAD)?;
-    let (has_host, client, user) = match rest.strip_prefix(b"- ") {
-        Some(user) if second != b"-" && !user.is_empty() => (true, second, user),
+    let rest = rest.strip_suffix(b" ").ok_or(BAD)?;
+    let is_identified = second != b"-";
+    let (host, client, user) = match rest.strip_prefix(b"- ") {
+        Some(user) if is_identified && !has_empty_host => (Some(first), second, user),
         Some(_) => return Err(BAD),
-        None => (false, first, rest),
+        // lighttpd writes the host where others have the identity.
+        None if is_identified && second.iter().any(|byte| matches!(byte, b'.' | b':')) => {
+            draft.record.host = Some(second);
+            (None, first, rest)
+        }
+        None => (None, first, rest),
     };
     // Whoever carries the log may have put words in front, which would pass for the user's.
-    if client.starts_with(b"\"") || user.len() > 3 && memmem::find(user, b" - ").is_some() {
+    let is_carried = is_identified && user.len() > 3 && memmem::find(user, b" - ").is_some();
+    if client.starts_with(b"\"") || is_carried {
         return Err(BAD);
     }
-    draft.record.client = client;
-    draft.record.host = if has_host { known(first) } else { None };
+    draft.record.client = known(client).unwrap_or_default();
+    draft.record.host = draft.record.host.or(host.and_then(known));
     // Apache writes an empty user as two quotes.
     draft.record.user = known(if user == b"\"\"" { b"" } else { user });
-    Ok(has_host)
+    Ok(host.is_some() || has_empty_host)
 }
 
 /// `-` stands for "not known".
@@ -95,13 +121,44 @@ fn known(field: &[u8]) -> Option<&[u8]> {
     (field != b"-").then_some(field)
 }
 
-/// ` 200 `; what follows the second space.
+/// `"request" 200 `: the request, and what follows. Some writers leave quotes in the request as they are;
+/// then it ends at the one that a protocol is before and a status behind.
+fn request_and_status<'a>(
+    text: &'a [u8],
+    draft: &mut Draft<'a>,
+) -> Result<(&'a [u8], &'a [u8]), RejectReason> {
+    let (request, rest) = quoted(text).ok_or(RejectReason::NoRequestField)?;
+    if let Some(rest) = status(rest, draft) {
+        return Ok((request, rest));
+    }
+    let inside = text.get(1..).unwrap_or_default();
+    if !ends_in_protocol(request) {
+        for at in memmem::find_iter(inside, b"\" ") {
+            let (request, rest) = inside.split_at(at);
+            if ends_in_protocol(request)
+                && let Some(rest) = status(rest.get(1..).unwrap_or_default(), draft)
+            {
+                return Ok((request, rest));
+            }
+        }
+    }
+    Err(RejectReason::BadStatus)
+}
+
+fn ends_in_protocol(request: &[u8]) -> bool {
+    request_line(request).is_some_and(|(_, _, protocol)| protocol.is_some())
+}
+
+/// ` 200 `; what follows the second space. `-`, `0`, `000` and `-1` mean that there was none (Varnish, Squid,
+/// HAProxy).
 fn status<'a>(text: &'a [u8], draft: &mut Draft<'a>) -> Option<&'a [u8]> {
-    let [b' ', a, b, c, b' '] = text.get(..5)? else { return None };
-    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u16::from(byte - b'0'));
-    let status = digit(a)? * 100 + digit(b)? * 10 + digit(c)?;
-    draft.record.status = Some(status).filter(|status| *status >= 100);
-    (status >= 100 || status == 0).then(|| text.get(5..)).flatten()
+    if let Some([b' ', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ']) = text.get(..5) {
+        let digit = |byte: &u8| u16::from(byte - b'0');
+        let status = digit(a) * 100 + digit(b) * 10 + digit(c);
+        draft.record.status = Some(status).filter(|status| *status >= 100);
+        return (status >= 100 || status == 0).then(|| text.get(5..)).flatten();
+    }
+    [&b" - "[..], b" 0 ", b" -1 "].iter().find_map(|none| text.strip_prefix(*none))
 }
 
 /// ` "referrer" "agent"` and what follows. An agent without its closing quote ends with the line:

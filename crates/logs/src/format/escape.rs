@@ -16,6 +16,30 @@ pub(crate) enum Escape {
     DoubledQuote,
     /// W3C logs: `+` or `%20` for the spaces of the agent.
     Plus,
+    /// `#hh`: HAProxy.
+    Hash,
+    /// Not at all.
+    Nothing,
+}
+
+impl Escape {
+    /// Whether the line may have any, by the byte that they begin with.
+    #[inline]
+    pub(super) fn may_be_in(self, line: &[u8]) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Plus => true,
+            other => memchr(other.mark(), line).is_some(),
+        }
+    }
+
+    fn mark(self) -> u8 {
+        match self {
+            Self::DoubledQuote => b'"',
+            Self::Hash => b'#',
+            _ => b'\\',
+        }
+    }
 }
 
 /// The record with its escapes taken back into `room`, which must be as long as the line: no text
@@ -45,7 +69,10 @@ pub(super) fn plain<'a>(
         }
         return Some(record);
     }
-    let mark = if escape == Escape::DoubledQuote { b'"' } else { b'\\' };
+    if escape == Escape::Nothing {
+        return Some(record);
+    }
+    let mark = escape.mark();
     let mut fits = true;
     let record = map_texts(record, |text| {
         if memchr(mark, text).is_none() {
@@ -60,8 +87,9 @@ pub(super) fn plain<'a>(
         let length = match escape {
             Escape::Backslash => backslashes(text, here),
             Escape::DoubledQuote => doubled(text, here),
+            Escape::Hash => hashes(text, here),
             Escape::Json => json(text, here, false),
-            Escape::JsonBytes | Escape::Plus => json(text, here, true),
+            Escape::JsonBytes | Escape::Plus | Escape::Nothing => json(text, here, true),
         };
         fits &= length.is_some();
         here.get(..length.unwrap_or(0)).unwrap_or_default()
@@ -113,8 +141,8 @@ fn backslashes(text: &[u8], room: &mut [u8]) -> Option<usize> {
         out.put(rest.get(..at)?)?;
         let behind = rest.get(at + 1..)?;
         let (plain, after): (u8, _) = match behind {
-            [b'x', high, low, after @ ..] if hex(*high).is_some() && hex(*low).is_some() => {
-                (hex(*high)? << 4 | hex(*low)?, after)
+            [b'x', digits @ ..] if hex_pair(digits).is_some() => {
+                (hex_pair(digits)?, digits.get(2..)?)
             }
             [byte @ (b'"' | b'\\'), after @ ..] => (*byte, after),
             [b'n', after @ ..] => (b'\n', after),
@@ -127,6 +155,25 @@ fn backslashes(text: &[u8], room: &mut [u8]) -> Option<usize> {
     }
     out.put(rest)?;
     Some(out.length)
+}
+
+fn hashes(text: &[u8], room: &mut [u8]) -> Option<usize> {
+    let mut out = Out { room, length: 0 };
+    let mut rest = text;
+    while let Some(at) = memchr(b'#', rest) {
+        out.put(rest.get(..at)?)?;
+        let byte = hex_pair(rest.get(at + 1..)?);
+        out.put(&[byte.unwrap_or(b'#')])?;
+        rest = rest.get(at + if byte.is_some() { 3 } else { 1 }..)?;
+    }
+    out.put(rest)?;
+    Some(out.length)
+}
+
+/// The byte that two hexadecimal digits at the front stand for.
+fn hex_pair(text: &[u8]) -> Option<u8> {
+    let [high, low, ..] = text else { return None };
+    Some(hex(*high)? << 4 | hex(*low)?)
 }
 
 fn doubled(text: &[u8], room: &mut [u8]) -> Option<usize> {
@@ -146,9 +193,9 @@ fn unplus(text: &[u8], room: &mut [u8]) -> usize {
     while let [first, behind @ ..] = rest {
         let (plain, after) = match (first, behind) {
             (b'+', after) => (b' ', after),
-            (b'%', [high, low, after @ ..]) => match hex(*high).zip(hex(*low)) {
-                Some((high, low)) => (high << 4 | low, after),
-                None => (b'%', behind),
+            (b'%', digits) => match (hex_pair(digits), digits.get(2..)) {
+                (Some(byte), Some(after)) => (byte, after),
+                _ => (b'%', behind),
             },
             _ => (*first, behind),
         };
@@ -161,8 +208,8 @@ fn unplus(text: &[u8], room: &mut [u8]) -> usize {
     length
 }
 
-/// `None` when an escape is none of JSON.
-fn json(text: &[u8], room: &mut [u8], low_codes_are_bytes: bool) -> Option<usize> {
+/// Takes JSON's escapes back into `room`; the length of the plain text, or `None` when an escape is none.
+pub(super) fn json(text: &[u8], room: &mut [u8], low_codes_are_bytes: bool) -> Option<usize> {
     let mut out = Out { room, length: 0 };
     let mut rest = text;
     while let Some(at) = memchr(b'\\', rest) {
@@ -225,6 +272,8 @@ mod tests {
             (E::Json, br"\ud800", None),
             (E::Json, br"\x", None),
             (E::DoubledQuote, br#"a""b"#, Some(br#"a"b"#)),
+            (E::Hash, br##"#22a#23#zz#C3#A9\x22#4"##, Some(b"\"a##zz\xc3\xa9\\x22#4")),
+            (E::Nothing, br"\x22#22+", Some(br"\x22#22+")),
         ] {
             let record = Record { target: Some(text), ..Record::default() };
             let mut room = vec![0; text.len()];

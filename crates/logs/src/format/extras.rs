@@ -12,11 +12,14 @@ use memchr::memchr;
 
 pub(super) fn read<'a>(rest: &'a [u8], draft: &mut Draft<'a>, clock: &mut Clock) {
     let mut rest = rest;
+    // nginx lists the servers that it tried, parted by `, ` and ` : `; the last one answered.
+    let mut goes_on = false;
     loop {
         rest = rest.trim_ascii_start();
         if rest.is_empty() {
             return;
         }
+        let whole = rest;
         let (token, after, is_quoted) = match quoted(rest) {
             Some((inside, after)) => (inside, after, true),
             None => {
@@ -29,22 +32,30 @@ pub(super) fn read<'a>(rest: &'a [u8], draft: &mut Draft<'a>, clock: &mut Clock)
         if matches!(token, b"" | b"-") {
             continue;
         }
-        let token = match memchr(b'=', token) {
-            Some(at) if !is_quoted => {
-                let (key, value) = token.split_at(at);
-                keyed(key, value.get(1..).unwrap_or_default(), draft, clock);
-                continue;
+        if !is_quoted && let Some(at) = memchr(b'=', token) {
+            let (key, mut value) =
+                (token.get(..at).unwrap_or_default(), token.get(at + 1..).unwrap_or_default());
+            if value.starts_with(b"\"")
+                && let Some((inside, after)) = whole.get(at + 1..).and_then(quoted)
+            {
+                (value, rest) = (inside, after);
             }
-            _ => token,
-        };
+            keyed(key, value, draft, clock);
+            continue;
+        }
+        if !is_quoted && (token == b":" || token.ends_with(b",")) {
+            goes_on = token == b":";
+            continue;
+        }
+        let goes_on = std::mem::take(&mut goes_on);
         let field = match shape(token) {
             Shape::Addresses if is_quoted && draft.record.forwarded_for.is_none() => {
                 draft.record.forwarded_for = first_of(token);
                 continue;
             }
-            Shape::AddressPort if draft.record.upstream.is_none() => Field::Upstream,
+            Shape::AddressPort if draft.record.upstream.is_none() || goes_on => Field::Upstream,
             Shape::Decimal if draft.record.duration_us.is_none() => Field::DurationS,
-            Shape::Decimal if draft.record.upstream_us.is_none() => Field::UpstreamS,
+            Shape::Decimal if draft.record.upstream_us.is_none() || goes_on => Field::UpstreamS,
             Shape::Millis if draft.record.duration_us.is_none() => Field::DurationMs,
             _ => continue,
         };
@@ -58,8 +69,6 @@ pub(super) fn read<'a>(rest: &'a [u8], draft: &mut Draft<'a>, clock: &mut Clock)
 
 /// The names that nginx users give their fields in the `key=value` style.
 fn keyed<'a>(key: &[u8], value: &'a [u8], draft: &mut Draft<'a>, clock: &mut Clock) {
-    let value = value.strip_prefix(b"\"").unwrap_or(value);
-    let value = value.strip_suffix(b"\"").unwrap_or(value);
     let field = match key {
         b"rt" | b"request_time" | b"req_time" => Field::DurationS,
         b"urt" | b"upstream_response_time" | b"ut" => Field::UpstreamS,

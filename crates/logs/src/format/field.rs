@@ -132,7 +132,7 @@ impl<'a> Draft<'a> {
                 if let Some((method, target, protocol)) = request_line(text) {
                     (record.method, record.target) = (Some(method), Some(target));
                     record.protocol = protocol;
-                } else {
+                } else if !is_no_request(text) {
                     record.target = text_of;
                 }
             }
@@ -220,6 +220,13 @@ impl<'a> Draft<'a> {
         let record = &self.record;
         record.target.is_some() || record.method.is_some() || record.status.is_some()
     }
+}
+
+/// How servers say that there was no request: `<BADREQ>` (HAProxy), or the line without its parts
+/// (lighttpd leaves blanks, Envoy, Squid and Varnish write `-` for the method).
+fn is_no_request(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    text.is_empty() || text == b"<BADREQ>" || text.starts_with(b"HTTP/") || text.starts_with(b"- ")
 }
 
 /// Three digits; 0, as written for clients that went away, means none.

@@ -130,7 +130,7 @@ impl Walk<'_> {
 }
 
 /// A string, still escaped, and what follows its closing quote.
-fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = text.strip_prefix(b"\"")?;
     let mut from = 0;
     loop {

@@ -6,7 +6,9 @@
 //! ([`escape`]), only where there are any.
 
 mod clf;
+mod docker;
 mod elb;
+mod envoy;
 mod escape;
 mod extras;
 pub(crate) mod field;
@@ -17,6 +19,8 @@ mod logfmt;
 mod names;
 mod prefix;
 pub(crate) mod request;
+mod s3;
+mod squid;
 pub(crate) mod table;
 pub(crate) mod tidegate;
 mod uwsgi;
@@ -40,7 +44,7 @@ pub enum Format {
     Json,
     /// W3C extended log format: columns named by `#Fields:`; IIS, CloudFront, Zeek.
     W3c,
-    /// CSV or TSV whose first line names the columns.
+    /// CSV or TSV whose first line names the columns; Google Cloud Storage.
     Csv,
     /// The common log format followed by quoted referrer and user agent, with a virtual host in
     /// front.
@@ -54,8 +58,14 @@ pub enum Format {
     Common,
     /// AWS classic and application load balancers.
     Elb,
+    /// Amazon S3 server access logs.
+    S3,
     /// HAProxy's HTTP log.
     Haproxy,
+    /// Squid's native log.
+    Squid,
+    /// Envoy's default text format, and Istio's.
+    Envoy,
     /// uWSGI's request log.
     Uwsgi,
     /// `key=value` pairs.
@@ -64,7 +74,7 @@ pub enum Format {
 
 impl Format {
     /// Every format, in the order of declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Layout,
         Self::TidegateJson,
         Self::Json,
@@ -75,7 +85,10 @@ impl Format {
         Self::HostCommon,
         Self::Common,
         Self::Elb,
+        Self::S3,
         Self::Haproxy,
+        Self::Squid,
+        Self::Envoy,
         Self::Uwsgi,
         Self::Logfmt,
     ];
@@ -94,7 +107,10 @@ impl Format {
             Self::HostCommon => "vhost-common",
             Self::Common => "common",
             Self::Elb => "elb",
+            Self::S3 => "s3",
             Self::Haproxy => "haproxy",
+            Self::Squid => "squid",
+            Self::Envoy => "envoy",
             Self::Uwsgi => "uwsgi",
             Self::Logfmt => "logfmt",
         }
@@ -106,6 +122,8 @@ impl Format {
             Self::Json => Escape::Json,
             Self::Csv => Escape::DoubledQuote,
             Self::W3c => Escape::Plus,
+            Self::Haproxy => Escape::Hash,
+            Self::Squid | Self::Envoy => Escape::Nothing,
             _ => Escape::Backslash,
         }
     }
@@ -115,41 +133,50 @@ impl Format {
 /// force alone, not on the lines before: so it does not matter who reads which.
 #[derive(Debug)]
 pub(crate) struct Parser {
+    formats: Formats,
+    /// The last line that Docker's JSON carried.
+    carried: Box<[u8]>,
+    /// Texts of the last line whose escapes were taken back.
+    room: Box<[u8]>,
+}
+
+/// What the formats need and remember.
+#[derive(Debug)]
+struct Formats {
     layouts: Arc<[Layout]>,
     clock: Clock,
     headers: Headers,
     names: Names,
     /// Keys on the way to a JSON value.
     path: Vec<u8>,
-    /// Texts of the last line whose escapes were taken back.
-    room: Box<[u8]>,
 }
 
 impl Parser {
     /// `zone_min` is the zone of times that do not tell theirs, in minutes east of UTC.
     pub(crate) fn new(layouts: Arc<[Layout]>, zone_min: i16) -> Self {
-        Self {
+        let formats = Formats {
             layouts,
             clock: Clock::new(zone_min),
             headers: Headers::default(),
             names: Names::default(),
             path: Vec::new(),
-            room: vec![0; LINE_BYTES_MAX + 1].into_boxed_slice(),
-        }
+        };
+        let room = || vec![0; LINE_BYTES_MAX + 1].into_boxed_slice();
+        Self { formats, carried: room(), room: room() }
     }
 
     /// Takes over the headers of the place in the source where the next lines are.
     pub(crate) fn set_headers(&mut self, headers: Headers) {
-        self.headers = headers;
+        self.formats.headers = headers;
     }
 
     /// Whether the line is no record by intent: a comment or a header, which then is in force.
     pub(crate) fn is_directive(&mut self, line: &[u8]) -> bool {
         if line.first() == Some(&b'#') {
-            self.headers.pass(line);
+            self.formats.headers.pass(line);
             return true;
         }
-        self.headers.in_force.as_ref().is_some_and(|header| header.is(line))
+        self.formats.headers.in_force.as_ref().is_some_and(|header| header.is(line))
     }
 
     /// The record that the line gives, and the format it was written in.
@@ -157,23 +184,26 @@ impl Parser {
         &'a mut self,
         line: &'a [u8],
     ) -> Result<(Format, Record<'a>), RejectReason> {
-        let line = content(line);
+        let Self { formats, carried, room } = self;
+        let mut line = content(line);
+        if let Some(inner) = docker::carried(line) {
+            line = content(docker::plain(inner, carried)?);
+        }
         if line.is_empty() {
             return Err(RejectReason::EmptyLine);
         }
         let mut draft = Draft::new();
-        let format = self.read(line, &mut draft, true)?;
+        let format = formats.read(line, &mut draft, true)?;
         let escape = format.escape();
-        let is_plain = draft.query.is_none()
-            && matches!(escape, Escape::Backslash | Escape::Json | Escape::JsonBytes)
-            && memchr::memchr(b'\\', line).is_none();
-        if is_plain {
+        if draft.query.is_none() && !escape.may_be_in(line) {
             return Ok((format, draft.record));
         }
-        let plain = escape::plain(draft.record, draft.query, escape, &mut self.room);
+        let plain = escape::plain(draft.record, draft.query, escape, room);
         plain.map(|record| (format, record)).ok_or(RejectReason::BadJson)
     }
+}
 
+impl Formats {
     /// Tries the formats that the line can be of, the one that asks for most first. The reason of a
     /// reject is that of the format that the line looks most like.
     fn read<'a>(
@@ -241,6 +271,18 @@ impl Parser {
             return Ok(Format::Elb);
         }
         *draft = Draft::new();
+        if envoy::is_meant(line) {
+            envoy::parse(line, draft, &mut self.clock)?;
+            return self.require_request(draft).map(|()| Format::Envoy);
+        }
+        if squid::is_meant(line) {
+            squid::parse(line, draft, &mut self.clock)?;
+            return self.require_request(draft).map(|()| Format::Squid);
+        }
+        if let Some(bucket) = s3::bucket(line) {
+            s3::parse(bucket, draft, &mut self.clock)?;
+            return self.require_request(draft).map(|()| Format::S3);
+        }
         if logfmt::is_meant(line) {
             logfmt::parse(line, &mut self.names, draft, &mut self.clock)?;
             return self.require_request(draft).map(|()| Format::Logfmt);

@@ -107,7 +107,7 @@ fn by_name(name: &str) -> Option<Named> {
         "start" | "start_time" | "startutc" | "start_utc" | "request_start" => strong(F::Time),
         "edgestarttimestamp" => strong(F::Time),
         "edgeendtimestamp" | "end_time" => strong(F::EndTime),
-        "ts" | "time_local" | "time_iso8601" | "msec" => strong(F::TimeAtEnd),
+        "ts" | "time_local" | "time_iso8601" | "msec" | "time_micros" => strong(F::TimeAtEnd),
         "timestamp" | "@timestamp" | "time" | "datetime" | "date_time" | "date" | "@t"
         | "startlocal" => weak(F::Time),
         // Clients.
@@ -142,7 +142,7 @@ fn by_name(name: &str) -> Option<Named> {
         | "client.geo.country_iso_code" => weak(F::Country),
         // Requests.
         "host" | "http_host" | "vhost" | "authority" | ":authority" | "clientrequesthost"
-        | "requesthost" | "url.domain" => strong(F::Host),
+        | "requesthost" | "url.domain" | "cs_host" => strong(F::Host),
         "server_name" | "virtual_host" | "requestaddr" => weak(F::Host),
         "request" | "request_line" => weak(F::Request),
         "method"
@@ -152,9 +152,10 @@ fn by_name(name: &str) -> Option<Named> {
         | "verb"
         | "http_method"
         | "http.request.method"
-        | "http.method" => strong(F::Method),
+        | "http.method"
+        | "cs_method" => strong(F::Method),
         "target" | "request_uri" | "clientrequesturi" | "requesturi" | "url.original"
-        | "http.target" => strong(F::Target),
+        | "http.target" | "cs_uri" => strong(F::Target),
         "uri"
         | "path"
         | "url"
@@ -175,7 +176,7 @@ fn by_name(name: &str) -> Option<Named> {
         | "http.version"
         | "request_protocol" => weak(F::Protocol),
         "request_length" | "request_bytes" | "bytes_received" | "bytes_read" | "requestsize"
-        | "clientrequestbytes" | "requestcontentsize" | "http.request.bytes" => {
+        | "clientrequestbytes" | "requestcontentsize" | "http.request.bytes" | "cs_bytes" => {
             weak(F::RequestBytes)
         }
         "referrer"
@@ -184,14 +185,16 @@ fn by_name(name: &str) -> Option<Named> {
         | "http_referrer"
         | "clientrequestreferer"
         | "request_referer"
-        | "http.request.referrer" => weak(F::Referrer),
+        | "http.request.referrer"
+        | "cs_referer" => weak(F::Referrer),
         "agent"
         | "user_agent"
         | "useragent"
         | "http_user_agent"
         | "clientrequestuseragent"
         | "request_user_agent"
-        | "user_agent.original" => weak(F::Agent),
+        | "user_agent.original"
+        | "cs_user_agent" => weak(F::Agent),
         // Responses.
         "status"
         | "status_code"
@@ -201,13 +204,15 @@ fn by_name(name: &str) -> Option<Named> {
         | "downstreamstatus"
         | "edgeresponsestatus"
         | "http.response.status_code"
-        | "http.status_code" => strong(F::Status),
+        | "http.status_code"
+        | "sc_status" => strong(F::Status),
         "code" | "response_status" => weak(F::Status),
         "bytes"
         | "body_bytes_sent"
         | "downstreamcontentsize"
         | "edgeresponsebytes"
-        | "http.response.body.bytes" => strong(F::Bytes),
+        | "http.response.body.bytes"
+        | "sc_bytes" => strong(F::Bytes),
         "bytes_sent"
         | "size"
         | "response_size"
@@ -227,7 +232,9 @@ fn by_name(name: &str) -> Option<Named> {
         "request_time" => strong(F::DurationS),
         "latency" => weak(F::Duration),
         "duration_ms" | "latency_ms" | "response_time_ms" | "elapsed_ms" => strong(F::DurationMs),
-        "duration_us" | "request_time_us" | "time_us" => strong(F::DurationUs),
+        "duration_us" | "request_time_us" | "time_us" | "time_taken_micros" => {
+            strong(F::DurationUs)
+        }
         "duration_ns" | "event.duration" => strong(F::DurationNs),
         "duration" | "response_time" | "elapsed" => weak(F::Duration),
         "upstream_response_time" | "upstream_time" | "ttfb" => weak(F::UpstreamS),

@@ -17,7 +17,7 @@ pub(super) fn request_line(request: &[u8]) -> Option<RequestLine<'_>> {
         None if method == b"GET" && !is_protocol(rest) => (rest, None),
         _ => return None,
     };
-    let is_method = !method.is_empty() && method.iter().all(|byte| is_token(*byte));
+    let is_method = !matches!(method, b"" | b"-") && method.iter().all(|byte| is_token(*byte));
     (is_method && !target.is_empty()).then_some((method, target, protocol))
 }
 

@@ -221,7 +221,7 @@ impl Aggregate {
 
     #[inline]
     fn count_some(&mut self, kind: Kind, text: Option<&[u8]>, hit: &Hit) {
-        if let Some(text) = text {
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
             self.count(kind, text, hit);
         }
     }
@@ -326,7 +326,8 @@ impl Sink for Aggregate {
         let class = record.status.map_or(0, |status| (status / 100) as u8);
         let class = if (1..=5).contains(&class) { class } else { 0 };
         let hour = local_hour(record);
-        let (client_id, agent_id, visitor) = self.who(&client, record.agent, hour.div_euclid(24));
+        let agent = record.agent.filter(|agent| !agent.is_empty());
+        let (client_id, agent_id, visitor) = self.who(&client, agent, hour.div_euclid(24));
         let hit = Hit {
             weight: record.weight,
             bytes: record.bytes.unwrap_or(0),
@@ -354,7 +355,7 @@ impl Sink for Aggregate {
         {
             self.visitors.insert(visitor, self.setup.limits.visitors);
         }
-        if record.agent.is_some() {
+        if agent.is_some() {
             let agents = &mut self.keys[Kind::Agent as usize];
             agents.count(agent_id, &hit, self.counted.panel(Kind::Agent as u64));
         }

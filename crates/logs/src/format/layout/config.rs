@@ -2,10 +2,14 @@
 
 use super::{Layout, LayoutError, apache, goaccess, nginx, tidegate};
 
-/// Compiles every format in `text`.
+/// Compiles every format in `text`; the name of a format that is detected adds none.
 pub(super) fn layouts(text: &str) -> Result<Vec<Layout>, LayoutError> {
     let text = without_comments(text);
     let text = text.trim();
+    let named = directives(text, "log-format").next().unwrap_or(text);
+    if is_detected(named.trim_matches(['"', '\''])) {
+        return Ok(Vec::new());
+    }
     let mut found = if text.contains("log_format") {
         nginx_file(text)
     } else if directives(text, "LogFormat").next().is_some() {
@@ -24,8 +28,8 @@ pub(super) fn layouts(text: &str) -> Result<Vec<Layout>, LayoutError> {
     }
 }
 
-/// Names of servers and of GoAccess for formats that are detected.
-const DETECTED: [&str; 13] = [
+/// Names that servers and GoAccess give to formats that are detected.
+const DETECTED: [&str; 17] = [
     "combined",
     "common",
     "vhost_combined",
@@ -34,20 +38,20 @@ const DETECTED: [&str; 13] = [
     "vcommon",
     "w3c",
     "cloudfront",
+    "cloudstorage",
     "awselb",
     "awsalb",
+    "awss3",
+    "squid",
     "caddy",
     "traefikclf",
     "json",
+    "envoy",
 ];
 
 /// Whether this is the name of a format that needs no layout.
 fn is_detected(format: &str) -> bool {
     DETECTED.iter().any(|name| name.eq_ignore_ascii_case(format))
-}
-
-fn named(format: &str) -> LayoutError {
-    LayoutError::new(format!("{format} is detected by itself; leave it out"))
 }
 
 fn without_comments(text: &str) -> String {
@@ -56,9 +60,6 @@ fn without_comments(text: &str) -> String {
 
 /// A format string by its looks.
 fn one(format: &str) -> Result<Layout, LayoutError> {
-    if is_detected(format) {
-        return Err(named(format));
-    }
     if format.starts_with('\'') {
         // Several quoted pieces, as nginx.conf has them.
         let found = nginx_file(&format!("log_format nginx {format};"))?;
@@ -121,8 +122,7 @@ fn goaccess_file(text: &str) -> Result<Layout, LayoutError> {
         "" => (value("date-format"), value("time-format")),
         both => (both, both),
     };
-    let format = value("log-format");
-    if is_detected(format) { Err(named(format)) } else { goaccess::compile(format, date, time) }
+    goaccess::compile(value("log-format"), date, time)
 }
 
 /// `log_format name [escape=…] 'text' 'text' …;`

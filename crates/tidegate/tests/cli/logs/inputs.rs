@@ -110,7 +110,7 @@ fn a_log_format_is_a_string_or_a_configuration_file() {
         ("no format", 2, "`$` variables"),
         ("$remote_addr", 2, "no time"),
         ("{start} {clinet}", 2, "`{clinet}`"),
-        ("COMBINED", 2, "detected by itself"),
+        ("%h %z", 2, "no time"),
         ("/etc/none.conf", 3, "cannot read /etc/none.conf"),
         (path(&empty), 2, "other.conf"),
     ] {
