@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use experiment::event::RECORDS_MAX;
 use experiment::live::params::{
-    BEARER_KEYS_MAX, BearerKey, CLIENT_KEYS_MAX, CookieParams, ORIGINS_MAX, ServiceLimits,
+    ACT_EVERY_MAX, ACT_EVERY_MIN, BEARER_KEYS_MAX, BearerKey, CLIENT_KEYS_MAX, CookieParams, ORIGINS_MAX, ServiceLimits,
     ServiceParams,
 };
 
@@ -56,6 +57,9 @@ fn read_table(
     if let Some(cookie) = section(table, "cookie", "`cookie`", read_cookie) {
         params.cookie = cookie;
     }
+    if let Some(every) = table.get("act-every") {
+        params.act_every = act_every(&every).unwrap_or(params.act_every);
+    }
     if let Some(limits) = section(table, "limits", "`limits`", read_limits) {
         params.limits = limits;
     }
@@ -71,6 +75,16 @@ fn address(node: &Node<'_>) -> Option<SocketAddr> {
         node.sink.add(problem.help("write \"127.0.0.1:9190\" or \"[::1]:9190\""));
     }
     address
+}
+
+fn act_every(node: &Node<'_>) -> Option<Duration> {
+    let every = node.duration()?;
+    if !(ACT_EVERY_MIN..=ACT_EVERY_MAX).contains(&every) {
+        let message = "`act-every` must be one second to one hour";
+        node.sink.add(node.problem(Code::BadDuration, message, ""));
+        return None;
+    }
+    Some(every)
 }
 
 fn listed<'a>(table: &mut Table<'a>, key: &'a str, max: usize) -> Vec<String> {

@@ -53,6 +53,13 @@ pub(super) fn compare(
             pairs.push(pair);
         }
     }
+    if pairs.is_empty() {
+        let units = units_per_arm(question, data);
+        let of = |variant: u16| units.get(usize::from(variant)).copied().unwrap_or(0);
+        let units = of(variant).min(of(0));
+        let needed = question.least_units().max(requests::needed(&spec.measure)).max(units + 1);
+        return Err(Error::TooFewUnits { units, needed });
+    }
     combined(&pairs)
 }
 

@@ -87,8 +87,9 @@ fn issues(question: &Question<'_>, report: &HealthReport) -> Vec<Issue> {
     }
     if question.experiment.status == Status::Running {
         if report.arms.iter().all(|arm| arm.units == 0) {
-            let text = "nobody has been exposed yet: is the experiment's route visited, and does \
-                        the request carry the unit's id?";
+            let text = "nobody has been exposed yet: is the experiment's route visited, does the \
+                        request carry the unit's id, and is it a browser's? Programs (curl, \
+                        tidegate load with its own user agent) are served and not counted";
             add(Severity::Notice, "no-units", text.to_owned());
         } else if let Some(newest) = report.newest_ms
             && question.now.saturating_sub(newest) > STALE_MS

@@ -25,6 +25,7 @@ pub use plan::{
     Spending,
 };
 pub use posterior::bandit_weights;
+pub(crate) use verdict::change;
 pub use power::{Size, SizeQuestion, Week, size};
 pub use result::{
     Analysis, ArmCount, Cause, DayEffect, EffectView, GuardrailView, HealthReport, Issue,
@@ -50,6 +51,8 @@ pub struct Question<'a> {
     /// Variants that were rolled back, by index: their units were moved, so their shares say
     /// nothing any more.
     pub left_out: &'a [u16],
+    /// The variant that is being rolled out, or has been: the test is over, and only harm matters.
+    pub rolled_out: Option<&'a str>,
     /// Information fractions of the looks that a group-sequential test has taken, rising.
     pub looks: &'a [f64],
     /// What the last of these looks showed: between looks, nothing newer may be seen.
@@ -68,8 +71,18 @@ impl<'a> Question<'a> {
         now: UnixMillis,
     ) -> Question<'a> {
         let phases = 0..experiment.phases.len();
-        let (looks, last_look) = (&[], &[]);
-        Question { experiment, metrics, plan, phases, left_out: &[], looks, last_look, now }
+        let (left_out, rolled_out, looks, last_look) = (&[], None, &[], &[]);
+        Question {
+            experiment,
+            metrics,
+            plan,
+            phases,
+            left_out,
+            rolled_out,
+            looks,
+            last_look,
+            now,
+        }
     }
 
     /// Indices of the variants that are compared with the control.

@@ -14,6 +14,14 @@ const Z: f64 = 1.96;
 /// value within it: no estimate is more exact than that.
 const BUCKET_DEVIATION: f64 = 1.0 / 64.0 / 3.464;
 
+/// Units that an arm needs for its order statistics to lie within the sample.
+pub(super) fn needed(measure: &Measure) -> u64 {
+    let Measure::Latency { ppm } = measure else { return 2 };
+    let nu = f64::from(*ppm) / 1e6;
+    let odds = nu / (1.0 - nu);
+    (Z * Z * odds.max(1.0 / odds)).ceil() as u64 + 1
+}
+
 /// Estimate and variance of one arm; `None` while it has too few units.
 pub(super) fn moments(
     measure: &Measure,

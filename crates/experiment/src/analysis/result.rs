@@ -54,6 +54,8 @@ pub enum Standing {
     Waiting,
     /// The planned units are there, and no variant has won.
     Inconclusive,
+    /// A variant is being rolled out, or has been, and does no harm.
+    RolledOut,
     /// It does not run.
     Idle,
 }

@@ -6,7 +6,7 @@ use super::result::{
     EffectView, GuardrailView, HealthReport, MetricView, Outcome, Severity, Standing, Verdict,
 };
 use crate::metric::Role;
-use crate::model::Status;
+use crate::model::{Phase, Status};
 
 /// Milliseconds of a day.
 const DAY_MS: f64 = 86_400_000.0;
@@ -33,6 +33,12 @@ pub(super) fn of(
     };
     let status = question.experiment.status;
     let units: u64 = health.arms.iter().map(|arm| arm.units).sum();
+    if status != Status::Running
+        && let Some(variant) = question.rolled_out
+    {
+        let text = format!("the experiment does not run; \"{variant}\" had been rolled out");
+        return verdict(Standing::Idle, Some(variant), text, Vec::new());
+    }
     if units == 0 && status != Status::Running {
         let text = "the experiment does not run, and nothing was recorded".to_owned();
         return verdict(Standing::Idle, None, text, Vec::new());
@@ -46,6 +52,12 @@ pub(super) fn of(
     if let Some((variant, reasons)) = harm(metrics, guardrails) {
         let text = format!("\"{variant}\" does harm: take it back");
         return verdict(Standing::Harmful, Some(&variant), text, reasons);
+    }
+    if let Some(variant) = question.rolled_out {
+        let share = share(question, variant) * 100.0;
+        let text = format!("\"{variant}\" is rolled out: {share:.1} % of the units get it");
+        let open = open_guardrails(guardrails, variant);
+        return verdict(Standing::RolledOut, Some(variant), text, open);
     }
     let primary = metrics.iter().find(|metric| metric.role == Role::Primary);
     let Some(primary) = primary else {
@@ -89,13 +101,23 @@ pub(super) fn of(
     verdict(Standing::Waiting, None, text, missing)
 }
 
+/// The part of all units that gets a variant.
+fn share(question: &Question<'_>, variant: &str) -> f64 {
+    let experiment = question.experiment;
+    let index = experiment.variant_index(variant).map(usize::from);
+    let shares = experiment.phases.last().map(Phase::shares).unwrap_or_default();
+    let own = index.and_then(|index| shares.get(index)).copied().unwrap_or(0.0);
+    let all: f64 = shares.iter().sum();
+    if all > 0.0 { own / all * experiment.coverage.fraction() } else { 0.0 }
+}
+
 /// The first variant that does harm, and how.
 fn harm(metrics: &[MetricView], guardrails: &[GuardrailView]) -> Option<(String, Vec<String>)> {
     let by_guardrail = guardrails.iter().filter(|guardrail| guardrail.harmful);
     let mut all: Vec<(String, String)> = by_guardrail
         .map(|guardrail| {
-            let lift = percent(guardrail.lift);
-            (guardrail.variant.clone(), format!("guardrail {}: {lift}, and worse", guardrail.name))
+            let change = change(guardrail);
+            (guardrail.variant.clone(), format!("guardrail {}: {change}, and worse", guardrail.name))
         })
         .collect();
     for metric in metrics.iter().filter(|metric| metric.role == Role::Primary) {
@@ -147,8 +169,8 @@ fn open_guardrails(guardrails: &[GuardrailView], variant: &str) -> Vec<String> {
     let open = own.filter_map(|guardrail| {
         let margin = guardrail.margin * 100.0;
         if guardrail.exceeded {
-            let lift = percent(guardrail.lift);
-            Some(format!("guardrail {}: {lift}, beyond its {margin} %", guardrail.name))
+            let change = change(guardrail);
+            Some(format!("guardrail {}: {change}, beyond its {margin} %", guardrail.name))
         } else if guardrail.underpowered {
             let why = "cannot yet tell";
             Some(format!("guardrail {} {why} {margin} % from nothing", guardrail.name))
@@ -165,6 +187,17 @@ fn why(effect: &EffectView, metric: &MetricView) -> Vec<String> {
         .map(|[low, high]| format!(", between {} and {}", percent(low), percent(high)));
     let interval = interval.unwrap_or_default();
     vec![format!("{} of \"{}\": {}{interval}", metric.name, effect.variant, percent(effect.lift))]
+}
+
+/// How far a guardrail is from the control: by its lift or, when the control is zero, as it is.
+pub(crate) fn change(guardrail: &GuardrailView) -> String {
+    match (guardrail.lift, guardrail.value, guardrail.control) {
+        (None, Some(value), Some(control)) if guardrail.kind == "error-rate" => {
+            format!("{:.1} % instead of {:.1} %", value * 100.0, control * 100.0)
+        }
+        (None, Some(value), Some(control)) => format!("{value} instead of {control}"),
+        (lift, ..) => percent(lift),
+    }
 }
 
 fn percent(lift: Option<f64>) -> String {

@@ -14,6 +14,9 @@ pub enum ApplyError {
     /// The control cannot be taken back or shipped as a winner.
     #[error("\"{0}\" is the control; stop the experiment instead")]
     Control(String),
+    /// No unit gets it.
+    #[error("no unit gets \"{0}\": there is nothing to take back")]
+    NotServed(String),
     /// The hash of the experiment cannot express it.
     #[error("the hash of the experiment cannot be given these shares: begin a phase by hand")]
     Hash,
@@ -78,9 +81,14 @@ fn change(
         Action::None | Action::Hold { .. } | Action::Notify { .. } => {}
         Action::RollBack { variant, .. } => {
             let index = treatment(experiment, variant)?;
+            if layout::share(experiment, index) == 0.0 {
+                return Err(ApplyError::NotServed(variant.clone()));
+            }
             layout::withdraw(experiment, index, now).ok_or(ApplyError::Hash)?;
             forget_kept(experiment);
-            state.stage = Stage::Testing;
+            if state.stage.variant() == Some(variant.as_str()) {
+                state.stage = Stage::Testing;
+            }
             if !state.rolled_back.contains(variant) {
                 state.rolled_back.push(variant.clone());
             }

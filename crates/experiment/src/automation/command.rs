@@ -11,6 +11,11 @@ pub const REASON_BYTES_MAX: usize = 1_000;
 /// Lines of the audit log of one answer.
 pub const AUDIT_MAX: usize = 100;
 
+/// The word of the audit log for a document that was written.
+const PUT: &str = "put";
+/// The word for a variant that was shipped.
+const SHIP: &str = "ship";
+
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", rename_all_fields = "kebab-case")]
@@ -95,6 +100,8 @@ pub struct Shown {
     pub action: Action,
     /// Where its automation is.
     pub state: State,
+    /// What a variant was shipped upon, as long as it is out.
+    pub decision: Option<Analysis>,
     /// The newest lines of the audit log about it.
     pub audit: Vec<AuditEntry>,
 }
@@ -169,11 +176,11 @@ impl Operator {
             Command::Ship { experiment, variant, hold_back, force, .. } => {
                 let action =
                     self.ship(experiment, variant.as_deref(), *hold_back, *force, &change)?;
-                done(format!("{} {}", action.name(), action.reason()))
+                done(format!("{} {}", action.name(), action.what()))
             }
             Command::RollBack { experiment, variant, .. } => {
                 let action = self.roll_back(experiment, variant, &change)?;
-                done(format!("{} {}", action.name(), action.reason()))
+                done(format!("{} {}", action.name(), action.what()))
             }
             Command::Revert { experiment, .. } => {
                 let what = self.revert(experiment, &change)?;
@@ -189,8 +196,30 @@ impl Operator {
     fn shown(&self, key: &str, report: super::Report) -> Result<Answer, OperateError> {
         let audit = self.control().audit(Some(&format!("{KIND_EXPERIMENT}/{key}")), AUDIT_MAX)?;
         let super::Report { analysis, action, state, .. } = report;
-        Ok(Answer::Shown(Box::new(Shown { analysis, action, state, audit })))
+        let decision = state.stage.variant().and_then(|_| self.decision(key, &audit));
+        let audit = told(audit);
+        Ok(Answer::Shown(Box::new(Shown { analysis, action, state, decision, audit })))
     }
+
+    /// The kept analysis of the last time that a variant was shipped.
+    fn decision(&self, key: &str, audit: &[AuditEntry]) -> Option<Analysis> {
+        let shipped = audit.iter().find(|entry| entry.action == SHIP)?.time_ms;
+        let kept = self.control().results(key, AUDIT_MAX).ok()?;
+        let body = kept.into_iter().find(|kept| kept.time_ms == shipped)?.body;
+        serde_json::from_str(&body).ok()
+    }
+}
+
+/// Without the lines about documents that an action was written to: its own line says it all.
+fn told(audit: Vec<AuditEntry>) -> Vec<AuditEntry> {
+    let is_told = |line: &AuditEntry| {
+        let same = |other: &&AuditEntry| {
+            (other.time_ms, &other.who, &other.reason) == (line.time_ms, &line.who, &line.reason)
+        };
+        line.action == PUT && audit.iter().filter(same).any(|other| other.action != PUT)
+    };
+    let keep: Vec<bool> = audit.iter().map(|line| !is_told(line)).collect();
+    audit.into_iter().zip(keep).filter_map(|(line, keep)| keep.then_some(line)).collect()
 }
 
 fn word(status: Status) -> &'static str {

@@ -91,6 +91,7 @@ impl Loaded {
             plan: &self.plan,
             phases: self.state.phases(&self.experiment),
             left_out,
+            rolled_out: self.state.stage.variant(),
             looks: &self.state.looks,
             last_look: &self.state.last_look,
             now,
@@ -212,9 +213,17 @@ impl Operator {
     /// # Errors
     /// [`OperateError`].
     pub fn report(&self, key: &str, now: UnixMillis, depth: Depth) -> Result<Report, OperateError> {
+        self.refresh();
         let loaded = self.load(key)?;
         let (analysis, action) = self.analysed(&loaded, now, depth);
         Ok(Report { experiment: loaded.experiment, state: loaded.state, analysis, action })
+    }
+
+    /// Has what the gateway saw so far written down, so that it counts.
+    fn refresh(&self) {
+        if let Some(live) = &self.live {
+            live.flush();
+        }
     }
 
     fn analysed(&self, loaded: &Loaded, now: UnixMillis, depth: Depth) -> (Analysis, Action) {
@@ -243,6 +252,7 @@ impl Operator {
     /// every few seconds. Returns what was done. An experiment that fails does not keep others from
     /// their turn. Sums are looked at always, all units only now and then and where it matters.
     pub fn tick(&self, now: UnixMillis) -> Vec<(String, Result<Action, OperateError>)> {
+        self.refresh();
         let keys = match self.documents().all::<Experiment>(KIND_EXPERIMENT) {
             Ok(all) => all.into_iter().filter(|it| it.status == Status::Running).map(|it| it.key),
             Err(error) => return vec![(String::new(), Err(error.into()))],
@@ -337,6 +347,7 @@ impl Operator {
     /// # Errors
     /// [`OperateError`].
     pub fn decide(&self, key: &str, change: &Change<'_>) -> Result<Report, OperateError> {
+        self.refresh();
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut loaded = self.load(key)?;
         let policy = loaded.experiment.policy.action;
@@ -345,7 +356,7 @@ impl Operator {
         loaded.experiment.policy.action = policy;
         loaded.state.looked(&analysis);
         let reason = format!("{}: {}", change.reason, action.reason());
-        let change = Change { reason: &reason, ..*change };
+        let change = Change { reason: reason.trim_end_matches([':', ' ']), ..*change };
         if action.changes() || analysis.look.is_some() {
             self.execute(loaded, &analysis, &action, &change)?;
         }
@@ -367,7 +378,12 @@ impl Operator {
         change: &Change<'_>,
     ) -> Result<Action, OperateError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh();
         let loaded = self.load(key)?;
+        if loaded.experiment.status != Status::Running {
+            let why = format!("not shipped: \"{key}\" does not run; start it first");
+            return Err(OperateError::Refused(why));
+        }
         let (analysis, _) = self.analysed(&loaded, change.time_ms, Depth::Units);
         let verdict = &analysis.verdict;
         let winner = verdict.variant.as_deref().filter(|_| verdict.standing == Standing::Winner);
@@ -376,10 +392,11 @@ impl Operator {
             (Some(variant), Some(winner)) if variant == winner => variant,
             (None, Some(winner)) => winner,
             _ => {
-                let reasons = verdict.reasons.join("; ");
+                let reasons = verdict.reasons.iter().map(|reason| format!("; {reason}"));
                 return Err(OperateError::Refused(format!(
-                    "not shipped: {} ({reasons}); name a variant and force it if you must",
-                    verdict.text
+                    "not shipped: {}{}. Name a variant and --force it if you must",
+                    verdict.text,
+                    reasons.collect::<String>()
                 )));
             }
         };
@@ -388,7 +405,8 @@ impl Operator {
             hold_back: hold_back.unwrap_or(loaded.experiment.policy.hold_back),
             reason: format!("{}{}", change.reason, if forced { " (forced)" } else { "" }),
         };
-        self.execute(loaded, &analysis, &action, change)?;
+        let reason = action.reason();
+        self.execute(loaded, &analysis, &action, &Change { reason: &reason, ..*change })?;
         Ok(action)
     }
 
@@ -407,7 +425,8 @@ impl Operator {
         let (analysis, _) = self.analysed(&loaded, change.time_ms, Depth::Sums);
         let (variant, reason) = (variant.to_owned(), change.reason.to_owned());
         let action = Action::RollBack { variant, reason };
-        self.execute(loaded, &analysis, &action, change)?;
+        let reason = action.reason();
+        self.execute(loaded, &analysis, &action, &Change { reason: &reason, ..*change })?;
         Ok(action)
     }
 
@@ -420,7 +439,8 @@ impl Operator {
         let mut loaded = self.load(key)?;
         let before = loaded.experiment.clone();
         let what = revert(&mut loaded.experiment, &mut loaded.state, change.time_ms)?;
-        self.write(&before, &loaded, ("revert", true), change)?;
+        let reason = format!("{what}: {}", change.reason);
+        self.write(&before, &loaded, ("revert", true), &Change { reason: &reason, ..*change })?;
         Ok(what)
     }
 
@@ -454,7 +474,8 @@ impl Operator {
             Status::Paused => "pause",
             Status::Stopped => "stop",
         };
-        self.write(&before, &loaded, (word, true), change)
+        let changes = before.status != status;
+        self.write(&before, &loaded, (word, changes), change)
     }
 
     /// The store.

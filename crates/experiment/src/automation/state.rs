@@ -31,6 +31,17 @@ pub enum Stage {
     },
 }
 
+impl Stage {
+    /// The variant that is being rolled out, or has been.
+    #[must_use]
+    pub fn variant(&self) -> Option<&str> {
+        match self {
+            Stage::Testing => None,
+            Stage::RollingOut { variant, .. } | Stage::Shipped { variant, .. } => Some(variant),
+        }
+    }
+}
+
 /// What was there before a change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -2,7 +2,7 @@
 
 use super::layout;
 use super::state::{Stage, State};
-use crate::analysis::{Analysis, GuardrailView, Mode, Plan, Standing};
+use crate::analysis::{Analysis, GuardrailView, Mode, Plan, Standing, change};
 use crate::model::{DecisionAction, Experiment, Share, Status, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -81,18 +81,28 @@ impl Action {
         !matches!(self, Action::None | Action::Hold { .. } | Action::Notify { .. })
     }
 
+    /// What it is done to.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match self {
+            Action::None | Action::Hold { .. } | Action::Notify { .. } => String::new(),
+            Action::Ramp { to, .. } => format!("to {} %", to.fraction() * 100.0),
+            Action::RollBack { variant, .. } => format!("\"{variant}\""),
+            Action::Ship { variant, hold_back, .. } => {
+                format!("\"{variant}\", {} % held back", hold_back.fraction() * 100.0)
+            }
+            Action::Reweigh { weights } => format!("weights {weights:?}"),
+        }
+    }
+
     /// Why, and of what.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Action::None => String::new(),
-            Action::Ramp { to, reason } => format!("to {:.4} %: {reason}", to.fraction() * 100.0),
-            Action::RollBack { variant, reason } => format!("\"{variant}\": {reason}"),
-            Action::Ship { variant, hold_back, reason } => {
-                let held = hold_back.fraction() * 100.0;
-                format!("\"{variant}\", {held:.2} % held back: {reason}")
-            }
-            Action::Reweigh { weights } => format!("weights {weights:?}"),
+            Action::Ramp { reason, .. }
+            | Action::RollBack { reason, .. }
+            | Action::Ship { reason, .. } => format!("{}: {reason}", self.what()),
+            Action::None | Action::Reweigh { .. } => self.what(),
             Action::Hold { reason, .. } | Action::Notify { reason, .. } => reason.clone(),
         }
     }
@@ -228,9 +238,7 @@ fn is_open(guardrail: &GuardrailView, variant: &str) -> bool {
 }
 
 fn harm(guardrail: &GuardrailView) -> String {
-    let lift =
-        guardrail.lift.map_or_else(String::new, |lift| format!(" by {:+.1} %", lift * 100.0));
-    format!("guardrail {} is worse{lift}, beyond doubt", guardrail.name)
+    format!("guardrail {} is worse beyond doubt: {}", guardrail.name, change(guardrail))
 }
 
 fn beyond(guardrail: &GuardrailView) -> Action {

@@ -15,6 +15,11 @@ pub const ORIGINS_MAX: usize = 64;
 /// Keys that sign bearer tokens.
 pub const BEARER_KEYS_MAX: usize = 16;
 
+/// Results are looked at once a second at most.
+pub const ACT_EVERY_MIN: Duration = Duration::from_secs(1);
+/// Results are looked at once an hour at least.
+pub const ACT_EVERY_MAX: Duration = Duration::from_secs(3_600);
+
 /// Everything that the live service of experiments needs to know, but the experiments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceParams {
@@ -42,6 +47,8 @@ pub struct ServiceParams {
     pub bearer_keys: Vec<BearerKey>,
     /// The cookie that is created for devices without an id.
     pub cookie: CookieParams,
+    /// How often results are analysed and acted upon, [`ACT_EVERY_MIN`] to [`ACT_EVERY_MAX`].
+    pub act_every: Duration,
     /// How much one client may send.
     pub limits: ServiceLimits,
 }
@@ -60,6 +67,7 @@ impl ServiceParams {
             country_header: None,
             bearer_keys: Vec::new(),
             cookie: CookieParams::default(),
+            act_every: Duration::from_secs(5),
             limits: ServiceLimits::default(),
         }
     }

@@ -31,7 +31,8 @@ pub fn changes(old: &Experiment, new: &Experiment, now: UnixMillis) -> Vec<Probl
         "status",
         new.status != Status::Draft
             && (old.status != Status::Stopped || new.status == Status::Stopped),
-        "does not go back; make another experiment",
+        "cannot go back: what is stopped stays stopped, and what has run is no draft; make another \
+         experiment",
     );
     let began = old.phases.iter().filter(|phase| phase.since <= now).count();
     fixed(

@@ -162,6 +162,7 @@ impl World {
             plan: &self.plan,
             phases: self.state.phases(&self.experiment),
             left_out: &left_out,
+            rolled_out: self.state.stage.variant(),
             looks: &self.state.looks,
             last_look: &self.state.last_look,
             now: self.now,

@@ -7,4 +7,4 @@ mod status;
 
 pub use lists::{audit_text, list_text};
 pub use size::size_text;
-pub use status::status_text;
+pub use status::{decision_text, status_text};

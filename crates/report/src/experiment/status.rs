@@ -17,7 +17,7 @@ pub fn status_text(analysis: &Analysis, style: Style) -> String {
     let verdict = &analysis.verdict;
     let head = format!("{}: {}", analysis.experiment, verdict.text);
     text.push_str(&match verdict.standing {
-        Standing::Winner => style.verdict(true, &head),
+        Standing::Winner | Standing::RolledOut => style.verdict(true, &head),
         Standing::Invalid | Standing::Harmful => style.verdict(false, &head),
         Standing::Waiting | Standing::Inconclusive | Standing::Idle => style.bold(&head),
     });
@@ -29,6 +29,20 @@ pub fn status_text(analysis: &Analysis, style: Style) -> String {
     text.push_str(&metrics(analysis, style));
     text.push_str(&guardrails(&analysis.guardrails, style));
     text.push_str(&novelty(analysis, style));
+    text
+}
+
+/// What a variant was shipped upon.
+#[must_use]
+pub fn decision_text(decision: &Analysis, style: Style) -> String {
+    let head = style.bold(&format!("Shipped upon, at {}", moment(decision.time_ms)));
+    let mut text = format!("\n{head}\n  {}\n", decision.verdict.text);
+    for reason in &decision.verdict.reasons {
+        text.push_str(&format!("  {reason}\n"));
+    }
+    text.push_str(&format!("  {}\n", shares(&decision.health)));
+    text.push_str(&metrics(decision, style));
+    text.push_str(&guardrails(&decision.guardrails, style));
     text
 }
 
@@ -100,17 +114,19 @@ fn metrics(analysis: &Analysis, style: Style) -> String {
     };
     let head = style.bold("Metrics");
     let mut text = format!("\n{head} {}\n{}", style.dim(method), table.render());
-    for effect in all().filter(|effect| effect.shrunk_lift.is_some()) {
-        let lift = effect.shrunk_lift.map(signed).unwrap_or_default();
-        let variant = &effect.variant;
-        let note = format!("{variant}: {lift} is to be expected once it was chosen for its size");
-        text.push_str(&format!("  {}\n", style.dim(&note)));
+    for metric in &analysis.metrics {
+        for effect in &metric.effects {
+            let Some(lift) = effect.shrunk_lift.map(signed) else { continue };
+            let (of, variant) = (&metric.name, &effect.variant);
+            let why = "is to be expected once it was chosen for its size";
+            text.push_str(&format!("  {}\n", style.dim(&format!("{of}, {variant}: {lift} {why}"))));
+        }
     }
     text
 }
 
 fn row(metric: &MetricView, effect: &EffectView, scale: f64) -> [String; 9] {
-    let value = |value: Option<f64>| value.map_or_else(dash, |it| amount_of(it, metric.is_share));
+    let value = |value: Option<f64>| value.map_or_else(dash, |it| amount_of(it, &metric.kind));
     let drawn = effect
         .lift_interval
         .map(|ends| draw::interval(ends, effect.lift, scale))
@@ -149,13 +165,8 @@ fn guardrails(guardrails: &[GuardrailView], style: Style) -> String {
         .text_column(&edge)
         .text_column("says");
     for guardrail in guardrails {
-        let share = guardrail.kind == "error-rate" || guardrail.kind == "conversion";
-        let value = |value: Option<f64>| {
-            value.map_or_else(dash, |it| match guardrail.kind.as_str() {
-                "latency" => crate::format::time(it * 1e6),
-                _ => amount_of(it, share),
-            })
-        };
+        let value =
+            |value: Option<f64>| value.map_or_else(dash, |it| amount_of(it, &guardrail.kind));
         table.row([
             guardrail.name.clone(),
             guardrail.variant.clone(),
@@ -211,8 +222,13 @@ fn novelty(analysis: &Analysis, style: Style) -> String {
     format!("\n{}\n{}", style.bold("By days since exposure"), table.render())
 }
 
-fn amount_of(value: f64, share: bool) -> String {
-    if share { percent(value) } else { amount(value) }
+/// A value of a kind of metric; response times are in seconds.
+fn amount_of(value: f64, kind: &str) -> String {
+    match kind {
+        "latency" => crate::format::time(value * 1e6),
+        "conversion" | "retention" | "error-rate" => percent(value),
+        _ => amount(value),
+    }
 }
 
 pub(super) fn signed(lift: f64) -> String {

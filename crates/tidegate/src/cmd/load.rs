@@ -6,7 +6,7 @@ use load::params::LoadParams;
 use load::results::RunResult;
 use load::slo::{Objective, SloError, parse_slo};
 use load::verdict::SloVerdict;
-use load::{Run, StartError};
+use load::{Control, Run, StartError};
 
 use crate::cmd::flags::Flags;
 use crate::cmd::replay::{ReplayFlags, replayed};
@@ -80,10 +80,20 @@ pub(crate) fn run(args: &LoadArgs) -> Result<Exit, Failed> {
 
 /// Runs the engine under the eyes of `output`, steered by keys and signals.
 pub(crate) fn execute(params: LoadParams, output: &mut Output) -> Result<RunResult, Failed> {
+    execute_with(params, output, |_| {})
+}
+
+/// The same; `started` is given what steers the run.
+pub(crate) fn execute_with(
+    params: LoadParams,
+    output: &mut Output,
+    started: impl FnOnce(Control),
+) -> Result<RunResult, Failed> {
     load::raise_descriptor_limit();
     let model = params.model.clone();
     let run = Run::start(params).map_err(|error| start_failed(&error))?;
     signals::end_with(run.control());
+    started(run.control());
     let keys = output.is_live().then(|| Keys::listen(run.control(), &model)).flatten();
     let result = run.finish(&mut |tick| output.tick(tick));
     drop(keys);

@@ -17,7 +17,8 @@ use crate::demo;
 use crate::exit::{Exit, Failed};
 
 pub(crate) use self::capacity::search_for;
-pub(crate) use self::load::execute;
+pub(crate) use self::experiment::{ask, post_json};
+pub(crate) use self::load::{execute, execute_with};
 
 /// What tidegate can do.
 #[derive(Debug, Subcommand)]

@@ -2,12 +2,10 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use config::{Look, parse_scenario, resolve};
 use gateway::Gateway;
 use load::params::{LoadParams, Model};
 use load::results::{RunResult, SeriesPoint};
@@ -15,7 +13,7 @@ use load::slo::parse_slo;
 use policy::{Curve, Stage};
 
 use crate::cmd::execute;
-use crate::demo::front::Counts;
+use crate::demo::front::{self, Counts};
 use crate::demo::shop::{SERVERS, Server, Shop};
 use crate::exit::Failed;
 use crate::output::Output;
@@ -166,14 +164,9 @@ fn felt(series: &[SeriesPoint], hours: &Range<usize>, phase: Phase) -> Felt {
 /// # Errors
 /// Only if the scenario that is part of the program is wrong.
 pub(crate) fn params(address: SocketAddr) -> Result<LoadParams, Failed> {
-    let rendered = |errors: config::Errors| Failed::rendered(errors.render(Look::of_stderr()));
-    let file = parse_scenario("shop.toml", SCENARIO, Path::new(".")).map_err(rendered)?;
-    let mut settings = file.settings;
-    let host = format!("http://{address}").parse();
-    settings.host =
-        Some(host.map_err(|error: config::ValueError| Failed::usage(error.to_string()))?);
-    settings.slo = parse_slo(PROMISE).map_err(|error| Failed::bug(&error))?;
-    resolve(file.scenario, settings).map_err(rendered)
+    let mut params = front::load_params("shop.toml", SCENARIO, address)?;
+    params.slo = parse_slo(PROMISE).map_err(|error| Failed::bug(&error))?;
+    Ok(params)
 }
 
 /// Users at the beginning of an hour.

@@ -5,10 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use config::{Look, parse_gateway};
-use gateway::Gateway;
+use config::{Look, parse_gateway, parse_scenario, resolve};
 use gateway::params::{Balance, GatewayParams, UpstreamKind};
+use gateway::{Experiments, Gateway};
+use load::params::LoadParams;
 
 use crate::demo::shop::{SERVERS, Server, Shop};
 use crate::exit::Failed;
@@ -53,17 +55,37 @@ impl Drop for Folder {
 /// # Errors
 /// When the folder cannot be written to.
 pub(crate) fn params(shop: &Shop, folder: &Folder) -> Result<GatewayParams, Failed> {
-    let mut text = TEXT.to_owned();
+    let text = with_addresses(TEXT, shop);
+    std::fs::write(folder.path().join(CONFIG_NAME), &text)
+        .map_err(|error| Failed::environment(&error))?;
+    parse_gateway(CONFIG_NAME, &text, folder.path())
+        .map_err(|errors| Failed::rendered(errors.render(Look::of_stderr())))
+}
+
+/// A configuration with free ports and the addresses of this shop.
+pub(crate) fn with_addresses(text: &str, shop: &Shop) -> String {
+    let mut text = text.to_owned();
     for listener in LISTENERS {
         text = text.replace(listener, "127.0.0.1:0");
     }
     for (written, server) in SHOP.iter().zip(shop.servers()) {
         text = text.replace(written, &server.address().to_string());
     }
-    std::fs::write(folder.path().join(CONFIG_NAME), &text)
-        .map_err(|error| Failed::environment(&error))?;
-    parse_gateway(CONFIG_NAME, &text, folder.path())
-        .map_err(|errors| Failed::rendered(errors.render(Look::of_stderr())))
+    text
+}
+
+/// Parameters of load on what is at `address`, as one of the demo's own scenarios says.
+///
+/// # Errors
+/// Only if the scenario that is part of the program is wrong.
+pub(crate) fn load_params(name: &str, text: &str, address: SocketAddr) -> Result<LoadParams, Failed> {
+    let rendered = |errors: config::Errors| Failed::rendered(errors.render(Look::of_stderr()));
+    let file = parse_scenario(name, text, Path::new(".")).map_err(rendered)?;
+    let mut settings = file.settings;
+    let host = format!("http://{address}").parse();
+    settings.host =
+        Some(host.map_err(|error: config::ValueError| Failed::usage(error.to_string()))?);
+    resolve(file.scenario, settings).map_err(rendered)
 }
 
 /// The same without what this gateway does for the shop: requests go to the servers in turn.
@@ -85,13 +107,16 @@ pub(crate) fn without(mut params: GatewayParams) -> GatewayParams {
     params
 }
 
-/// Starts a gateway, and says where.
+/// Starts a gateway, perhaps with experiments, and says where.
 ///
 /// # Errors
 /// When it cannot have a port, a thread or its log.
-pub(crate) fn start(params: GatewayParams) -> Result<(Gateway, SocketAddr), Failed> {
-    let gateway =
-        Gateway::start(params, Vec::new()).map_err(|error| Failed::environment(&error))?;
+pub(crate) fn start(
+    params: GatewayParams,
+    experiments: Option<Arc<dyn Experiments>>,
+) -> Result<(Gateway, SocketAddr), Failed> {
+    let gateway = Gateway::start_with(params, Vec::new(), experiments)
+        .map_err(|error| Failed::environment(&error))?;
     match gateway.addresses().first() {
         Some((_, address)) => Ok((gateway, *address)),
         None => Err(Failed::environment(&io::Error::other("the gateway listens nowhere"))),

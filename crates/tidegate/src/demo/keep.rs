@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 use web::{Control, Pending, Refusal, Set};
 
 use crate::demo::front::{CONFIG_NAME, LOG_NAME};
+use crate::demo::lesson;
 use crate::demo::shop::Shop;
+use crate::demo::trial::Trial;
 use crate::exit::Failed;
 use crate::signals;
 
@@ -22,7 +24,7 @@ pub(crate) fn keep(
     gateway: Gateway,
     address: SocketAddr,
     shop: &Shop,
-    folder: &Path,
+    (folder, trial): (&Path, &Trial),
 ) -> Result<(), Failed> {
     let failed = |error: std::io::Error| Failed::environment(&error);
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
@@ -52,6 +54,7 @@ pub(crate) fn keep(
     );
     eprintln!("  the configuration   tidegate config explain {config} GET /product/7");
     eprintln!("  the day once more   tidegate load --from-log {log} -H http://{address} --speed 5");
+    eprint!("{}", lesson::commands(trial));
     signals::wait();
     drop(close);
     match thread.join() {

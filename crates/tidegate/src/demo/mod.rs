@@ -3,13 +3,18 @@
 //! A sample shop of three servers opens on loopback, with a gateway in front. A compressed day of
 //! users visits it; one server is slowed, one is killed. Then the same evening without the
 //! gateway's help, a short search for how many visits per second the shop holds, what the access
-//! log tells about the day, and a scaling policy for such days.
+//! log tells about the day, a scaling policy for such days, and an experiment: which of three carts
+//! sells most?
 
+mod cart;
 mod day;
 mod front;
 mod history;
 mod keep;
+mod lesson;
 mod shop;
+mod till;
+mod trial;
 mod words;
 
 use std::net::SocketAddr;
@@ -25,6 +30,7 @@ use crate::demo::day::{ALL_DAY, EVENING, HOUR, PROMISE, USERS_MAX, visit};
 use crate::demo::front::Folder;
 use crate::demo::history::History;
 use crate::demo::shop::Shop;
+use crate::demo::trial::Trial;
 use crate::exit::{Exit, Failed};
 use crate::output::{print_all, style_of_stdout};
 use crate::signals;
@@ -60,20 +66,26 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failed> {
     let shop = Shop::open().map_err(failed)?;
     let folder = Folder::make().map_err(failed)?;
     let params = front::params(&shop, &folder)?;
-    let (gateway, address) = front::start(params.clone())?;
+    let (gateway, address) = front::start(params.clone(), None)?;
     eprintln!(
         "the sample shop is open at http://{address}: {} servers of {} clerks behind a gateway",
         shop::SERVERS,
         shop::CLERKS
     );
 
+    if std::env::var_os("ONLY6").is_some() { // TEMPORARY
+        let trial = Trial::open(&shop, &folder)?;
+        let outcome = trial.run(&shop, args.quiet)?;
+        print_all(&format!("\n{}{}", lesson::text(&outcome), lesson::farewell()));
+        return Ok(Exit::Ok);
+    }
     eprintln!("\n1. a day of up to {USERS_MAX} users, an hour in {HOUR:?}\n");
     let day = visit(ALL_DAY, address, (&gateway, &shop), args.quiet)?;
     if day.result.interrupted {
         return Ok(Exit::Ok);
     }
     eprintln!("\n2. the evening once more, without the gateway's help\n");
-    let (helpless, its_address) = front::start(front::without(params))?;
+    let (helpless, its_address) = front::start(front::without(params), None)?;
     let without = visit(EVENING, its_address, (&helpless, &shop), args.quiet)?;
     drop(helpless);
     if without.result.interrupted {
@@ -106,8 +118,20 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failed> {
         });
     }
 
+    if signals::interrupted() {
+        return Ok(Exit::Ok);
+    }
+
+    eprintln!("\n6. which cart sells most? An experiment, as `tidegate experiment` runs it\n");
+    let trial = Trial::open(&shop, &folder)?;
+    let outcome = trial.run(&shop, args.quiet)?;
+    if outcome.interrupted {
+        return Ok(Exit::Ok);
+    }
+    print_all(&format!("\n{}{}", lesson::text(&outcome), lesson::farewell()));
+
     if args.keep && !signals::interrupted() {
-        keep::keep(gateway, address, &shop, folder.path())?;
+        keep::keep(gateway, address, &shop, (folder.path(), &trial))?;
     }
     Ok(Exit::Ok)
 }

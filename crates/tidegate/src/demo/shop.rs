@@ -20,6 +20,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::demo::cart::{Cart, Desk, Order};
+
 /// Servers of the shop.
 pub(crate) const SERVERS: usize = 3;
 /// Requests that a server handles at the same time.
@@ -43,6 +45,7 @@ const PRIVATE: &str = "no-store";
 /// The running shop. Closes when dropped.
 pub(crate) struct Shop {
     servers: Vec<Server>,
+    desk: Arc<Desk>,
     close: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -53,7 +56,9 @@ impl Shop {
     /// # Errors
     /// When no port or thread can be had.
     pub(crate) fn open() -> io::Result<Shop> {
-        let servers = (0..SERVERS).map(|_| Server::new()).collect::<io::Result<Vec<_>>>()?;
+        let desk = Arc::new(Desk::default());
+        let servers = (0..SERVERS).map(|_| Server::new(&desk));
+        let servers = servers.collect::<io::Result<Vec<_>>>()?;
         let states: Vec<_> = servers
             .iter()
             .map(|server| (server.address, server.open.subscribe(), Arc::clone(&server.state)))
@@ -70,12 +75,17 @@ impl Shop {
                 let _ = closed.await;
             });
         })?;
-        Ok(Shop { servers, close: Some(close), thread: Some(thread) })
+        Ok(Shop { servers, desk, close: Some(close), thread: Some(thread) })
     }
 
     /// Its servers.
     pub(crate) fn servers(&self) -> &[Server] {
         &self.servers
+    }
+
+    /// What its servers share.
+    pub(crate) fn desk(&self) -> Arc<Desk> {
+        Arc::clone(&self.desk)
     }
 
     /// Everything as on the first day: all servers open, none of them slowed.
@@ -116,13 +126,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn new() -> io::Result<Server> {
+    fn new(desk: &Arc<Desk>) -> io::Result<Server> {
         let place = socket((Ipv4Addr::LOCALHOST, 0).into())?;
         let state = State {
             slowdown: AtomicU32::new(1),
             carts: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             work_ms: AtomicU64::new(0),
+            desk: Arc::clone(desk),
         };
         Ok(Server {
             address: place.local_addr()?,
@@ -160,6 +171,7 @@ struct State {
     requests: AtomicU64,
     /// What these requests cost unless slowed.
     work_ms: AtomicU64,
+    desk: Arc<Desk>,
 }
 
 /// The counter where users stand in line.
@@ -231,6 +243,8 @@ async fn answer(request: Request<Incoming>, counter: &Counter) -> Response<Full<
         Err(_) => return text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"),
     };
     let path = parts.uri.path();
+    // Which cart the gateway wants to be shown, in an experiment.
+    let cart = Cart::of(&parts.headers);
     let work_ms = match (&parts.method, path) {
         (&Method::GET, "/healthz") => return text(StatusCode::OK, "well\n"),
         (&Method::GET, "/") => 5,
@@ -238,7 +252,8 @@ async fn answer(request: Request<Incoming>, counter: &Counter) -> Response<Full<
         (&Method::GET, path) if path.starts_with("/product/") => 6,
         (&Method::POST, "/login") => 6,
         (&Method::POST, "/cart") => 8,
-        (&Method::POST, "/checkout") => 20,
+        (&Method::GET, "/cart") => cart.unwrap_or(Cart::Today).page_ms(),
+        (&Method::POST, "/checkout") => cart.map_or(20, Cart::order_ms),
         _ => return text(StatusCode::NOT_FOUND, "no such page\n"),
     };
     if counter.in_line.load(Ordering::Relaxed) >= LINE_MAX {
@@ -254,16 +269,27 @@ async fn answer(request: Request<Incoming>, counter: &Counter) -> Response<Full<
         let slowdown = u64::from(state.slowdown.load(Ordering::Relaxed));
         tokio::time::sleep(Duration::from_millis(work_ms * slowdown)).await;
     }
+    if let Some(cart) = cart {
+        state.desk.saw(cart, &parts.headers);
+    }
     match path {
         "/" => html(FOR_SECONDS, "<h1>The tide shop</h1><p>Boats, ropes, lamps.</p>"),
         "/search" => html(FOR_SECONDS, "<ul><li>a lamp</li><li>a boat</li></ul>"),
         "/login" => json(StatusCode::OK, PRIVATE, "{\"welcome\":true}".to_owned()),
+        "/cart" if parts.method == Method::GET => {
+            let questions = cart.unwrap_or(Cart::Today).questions();
+            json(StatusCode::OK, PRIVATE, format!("{{\"questions\":{questions}}}"))
+        }
         "/cart" => {
             let cart = state.carts.fetch_add(1, Ordering::Relaxed);
             json(StatusCode::CREATED, PRIVATE, format!("{{\"cart\":\"c-{cart}\"}}"))
         }
         "/checkout" if body.is_empty() => text(StatusCode::BAD_REQUEST, "no cart\n"),
-        "/checkout" => html(PRIVATE, "<p>thank you</p>"),
+        "/checkout" => match cart.map(|cart| state.desk.order(cart, &parts.headers, &body)) {
+            None | Some(Order::Bought) => html(PRIVATE, "<p>thank you</p>"),
+            Some(Order::Left) => html(PRIVATE, "<p>too many questions</p>"),
+            Some(Order::Failed) => text(StatusCode::INTERNAL_SERVER_ERROR, "no such payment\n"),
+        },
         product => {
             let id: u64 = product.trim_start_matches("/product/").parse().unwrap_or(0);
             let body = format!("{{\"id\":{id},\"in-stock\":true,\"price\":\"9.50\"}}");

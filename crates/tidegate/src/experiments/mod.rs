@@ -12,7 +12,7 @@ use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use experiment::automation::Operator;
 use experiment::event::UnixMicros;
@@ -30,8 +30,6 @@ use crate::exit::Failed;
 pub(crate) const CONTROL_FILE: &str = "control.sqlite";
 /// File of kept assignments, in the data folder.
 const KEPT_FILE: &str = "kept";
-/// How often experiments are analysed and acted upon.
-const AUTOMATION_EVERY: Duration = Duration::from_secs(5);
 
 /// Experiments that run.
 pub(crate) struct Running {
@@ -139,7 +137,7 @@ impl Running {
     }
 
     async fn automate(&self) {
-        let mut every = tokio::time::interval(AUTOMATION_EVERY);
+        let mut every = tokio::time::interval(self.params.act_every);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             every.tick().await;

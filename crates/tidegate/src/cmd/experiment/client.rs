@@ -1,4 +1,4 @@
-//! Asking a tidegate that runs.
+//! Asking the API of experiments of a tidegate that runs.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,27 +25,15 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 ///
 /// # Errors
 /// What the other one says, or why it could not be asked.
-pub(super) fn ask(
+pub(crate) fn ask(
     address: SocketAddr,
     token: Option<&str>,
     command: &Command,
 ) -> Result<Option<Answer>, Failed> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failed::environment(&error))?;
     let body = serde_json::to_vec(command).map_err(|error| Failed::bug(&error))?;
-    let (status, text) = runtime.block_on(async {
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address));
-        let Ok(Ok(stream)) = connecting.await else { return Ok((None, Bytes::new())) };
-        let exchange = tokio::time::timeout(TIMEOUT, exchange(stream, address, token, body));
-        match exchange.await {
-            Ok(Ok((status, text))) => Ok((Some(status), text)),
-            Ok(Err(error)) => Err(environment(&format!("{address}: {error}"))),
-            Err(_) => Err(environment(&format!("{address} does not answer"))),
-        }
-    })?;
-    let Some(status) = status else { return Ok(None) };
+    let Some((status, text)) = post_json(address, "/v1/experiments", token, body)? else {
+        return Ok(None);
+    };
     if status.is_success() {
         let answer = serde_json::from_slice(&text);
         let odd =
@@ -64,17 +52,43 @@ pub(super) fn ask(
     Err(Failed { exit, message: format!("error: {why}") })
 }
 
+/// Sends JSON to the API; `None` when nobody listens there.
+///
+/// # Errors
+/// When there is no answer.
+pub(crate) fn post_json(
+    address: SocketAddr,
+    path: &str,
+    token: Option<&str>,
+    body: Vec<u8>,
+) -> Result<Option<(StatusCode, Bytes)>, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::environment(&error))?;
+    runtime.block_on(async {
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address));
+        let Ok(Ok(stream)) = connecting.await else { return Ok(None) };
+        let exchange = exchange(stream, address, (path, token), body);
+        match tokio::time::timeout(TIMEOUT, exchange).await {
+            Ok(Ok(answer)) => Ok(Some(answer)),
+            Ok(Err(error)) => Err(environment(&format!("{address}: {error}"))),
+            Err(_) => Err(environment(&format!("{address} does not answer"))),
+        }
+    })
+}
+
 async fn exchange(
     stream: TcpStream,
     address: SocketAddr,
-    token: Option<&str>,
+    (path, token): (&str, Option<&str>),
     body: Vec<u8>,
 ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // It ends with the sender.
     let connection = tokio::spawn(connection);
-    let mut request = Request::post("/v1/experiments")
+    let mut request = Request::post(path)
         .header(HOST, address.to_string())
         .header(CONTENT_TYPE, "application/json")
         .header("x-operator", who().as_str());

@@ -13,13 +13,17 @@ use config::{Look, read_experiments};
 use experiment::analysis::Standing;
 use experiment::automation::{Answer, Command, Shown};
 use experiment::model::{Share, Status};
-use report::experiment::{audit_text, list_text, status_text};
+use report::experiment::{audit_text, decision_text, list_text, status_text};
 use serde_json::json;
 use traffic::Ratio;
 
+pub(crate) use self::client::{ask, post_json};
 use self::reach::Reach;
 use crate::exit::{Exit, Failed};
 use crate::output::{print_all, style_of_stdout};
+
+/// Schema of what the verbs print that do something.
+const ACTION_SCHEMA: &str = "tidegate.experiment-action/1";
 
 /// Compare versions of a site: who sees which, what they do, which is better
 #[derive(Debug, Args)]
@@ -43,7 +47,7 @@ enum ExperimentVerb {
         #[arg(long = "from", value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
-        why: Why,
+        say: Say,
     },
     /// Show all experiments
     List {
@@ -72,11 +76,8 @@ enum ExperimentVerb {
     Decide {
         /// The experiment
         name: String,
-        /// As JSON (tidegate.experiment/1)
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        why: Why,
+        say: Say,
     },
     /// Roll out the winner, step by step
     #[command(after_help = "Example:\n  tidegate experiment ship checkout --hold-back 5%")]
@@ -92,7 +93,7 @@ enum ExperimentVerb {
         #[arg(long, requires = "variant")]
         force: bool,
         #[command(flatten)]
-        why: Why,
+        say: Say,
     },
     /// Take a variant back: its units get the control
     RollBack {
@@ -101,21 +102,21 @@ enum ExperimentVerb {
         /// The variant
         variant: String,
         #[command(flatten)]
-        why: Why,
+        say: Say,
     },
     /// Take the last action back
     Revert {
         /// The experiment
         name: String,
         #[command(flatten)]
-        why: Why,
+        say: Say,
     },
     /// Start a draft, or go on after a pause
     Start {
         /// The experiment
         name: String,
         #[command(flatten)]
-        why: Why,
+        say: Say,
     },
     /// Stop for good, or pause: everybody gets the site as it is
     Stop {
@@ -125,33 +126,36 @@ enum ExperimentVerb {
         #[arg(long)]
         pause: bool,
         #[command(flatten)]
-        why: Why,
+        say: Say,
     },
     /// Take over experiments of GrowthBook, Unleash or flagd, with everybody's variant
     Import(import::ImportArgs),
 }
 
-/// Why something is done; it stands in the audit log.
+/// Why something is done, and how it is said.
 #[derive(Debug, Args)]
-struct Why {
+struct Say {
     /// Why, for the audit log
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(args: &ExperimentArgs) -> Result<Exit, Failed> {
     let ask = |command: Command| args.reach.ask(&command);
     let experiment = |name: &str| name.to_owned();
-    let reason = |why: &Why| why.reason.clone();
+    let reason = |say: &Say| say.reason.clone();
     match &args.verb {
         ExperimentVerb::Power(power) => power::run(power),
         ExperimentVerb::Import(import) => import::run(import, &args.reach),
-        ExperimentVerb::Create { file, why } => {
+        ExperimentVerb::Create { file, say } => {
             let read = read_experiments(file);
             let read = read.map_err(|errors| Failed::rendered(errors.render(Look::of_stderr())))?;
             let none = || Failed::usage(format!("{} has no experiments", file.display()));
             let declared = Box::new(read.ok_or_else(none)?.1);
-            done(ask(Command::Create { declared, reason: reason(why) })?)
+            done(ask(Command::Create { declared, reason: reason(say) })?, say.json)
         }
         ExperimentVerb::List { json } => {
             let Answer::Experiments(all) = ask(Command::List)? else { return Err(odd()) };
@@ -167,55 +171,62 @@ pub(crate) fn run(args: &ExperimentArgs) -> Result<Exit, Failed> {
             Ok(match shown.analysis.verdict.standing {
                 Standing::Invalid => Exit::Doubtful,
                 Standing::Harmful | Standing::Inconclusive => Exit::No,
-                Standing::Winner | Standing::Waiting | Standing::Idle => Exit::Ok,
+                Standing::Winner
+                | Standing::RolledOut
+                | Standing::Waiting
+                | Standing::Idle => Exit::Ok,
             })
         }
-        ExperimentVerb::Decide { name, json, why } => {
-            let command = Command::Decide { experiment: experiment(name), reason: reason(why) };
-            let shown = show(ask(command)?, *json)?;
+        ExperimentVerb::Decide { name, say } => {
+            let command = Command::Decide { experiment: experiment(name), reason: reason(say) };
+            let shown = show(ask(command)?, say.json)?;
             if shown.action.changes() {
                 eprintln!("{} {}", shown.action.name(), shown.action.reason());
             }
             Ok(match shown.analysis.verdict.standing {
                 Standing::Invalid => Exit::Doubtful,
-                Standing::Winner => Exit::Ok,
+                Standing::Winner | Standing::RolledOut => Exit::Ok,
                 _ => Exit::No,
             })
         }
-        ExperimentVerb::Ship { name, variant, hold_back, force, why } => {
+        ExperimentVerb::Ship { name, variant, hold_back, force, say } => {
             let share = |ratio: &Ratio| Share::try_from(ratio.get()).ok();
             let command = Command::Ship {
                 experiment: experiment(name),
                 variant: variant.clone(),
                 hold_back: hold_back.as_ref().and_then(share),
                 force: *force,
-                reason: reason(why),
+                reason: reason(say),
             };
-            done(ask(command)?)
+            done(ask(command)?, say.json)
         }
-        ExperimentVerb::RollBack { name, variant, why } => {
+        ExperimentVerb::RollBack { name, variant, say } => {
             let (experiment, variant) = (experiment(name), variant.clone());
-            done(ask(Command::RollBack { experiment, variant, reason: reason(why) })?)
+            done(ask(Command::RollBack { experiment, variant, reason: reason(say) })?, say.json)
         }
-        ExperimentVerb::Revert { name, why } => {
-            done(ask(Command::Revert { experiment: experiment(name), reason: reason(why) })?)
+        ExperimentVerb::Revert { name, say } => {
+            let command = Command::Revert { experiment: experiment(name), reason: reason(say) };
+            done(ask(command)?, say.json)
         }
-        ExperimentVerb::Start { name, why } => {
+        ExperimentVerb::Start { name, say } => {
             let (experiment, status) = (experiment(name), Status::Running);
-            done(ask(Command::Set { experiment, status, reason: reason(why) })?)
+            done(ask(Command::Set { experiment, status, reason: reason(say) })?, say.json)
         }
-        ExperimentVerb::Stop { name, pause, why } => {
+        ExperimentVerb::Stop { name, pause, say } => {
             let status = if *pause { Status::Paused } else { Status::Stopped };
             let command =
-                Command::Set { experiment: experiment(name), status, reason: reason(why) };
-            done(ask(command)?)
+                Command::Set { experiment: experiment(name), status, reason: reason(say) };
+            done(ask(command)?, say.json)
         }
     }
 }
 
-fn done(answer: Answer) -> Result<Exit, Failed> {
+fn done(answer: Answer, json: bool) -> Result<Exit, Failed> {
     let Answer::Done(what) = answer else { return Err(odd()) };
-    print_all(&format!("{what}\n"));
+    print_all(&match json {
+        true => format!("{:#}\n", json!({ "schema": ACTION_SCHEMA, "done": what })),
+        false => format!("{what}\n"),
+    });
     Ok(Exit::Ok)
 }
 
@@ -225,11 +236,15 @@ fn show(answer: Answer, json: bool) -> Result<Shown, Failed> {
         let mut value = json!(shown.analysis);
         value["action"] = json!(shown.action);
         value["stage"] = json!(shown.state.stage);
+        value["decision"] = json!(shown.decision);
         value["audit"] = json!(shown.audit);
         print_all(&format!("{value:#}\n"));
     } else {
         let style = style_of_stdout();
         print_all(&status_text(&shown.analysis, style));
+        if let Some(decision) = &shown.decision {
+            print_all(&decision_text(decision, style));
+        }
         print_all(&audit_text(&shown.audit, style));
     }
     Ok(*shown)
