@@ -104,7 +104,7 @@ pub struct ServiceLimits {
     pub queue: usize,
     /// Units that are remembered as exposed, so that their next requests cost nothing.
     pub remembered: usize,
-    /// Units whose assignments are kept (`sticky`, and links of users and devices).
+    /// Assignments (`sticky`) and links of users and devices that are kept.
     pub kept: usize,
     /// Requests to the API under way at once; more are told to come again (429).
     pub requests: usize,

@@ -32,7 +32,8 @@ impl Experiments for ByCookie {
         treatment
     }
 
-    fn served(&self, treatment: Treatment, served: &Served) {
+    fn served(&self, treatment: Treatment, served: &Served<'_>) {
+        assert_eq!(served.route, "site");
         let Some(note) = treatment.note.and_then(|note| note.downcast::<String>().ok()) else {
             return;
         };
@@ -62,7 +63,11 @@ fn a_variant_changes_what_is_asked_and_answered() {
     let plain = Client::connect(running.address).get("/x");
     assert!(!plain.text().to_lowercase().contains("x-variant"), "{}", plain.text());
     let treated = ask(&running, "blue");
-    assert!(treated.text().to_lowercase().contains(r#"["x-variant","blue"]"#), "{}", treated.text());
+    assert!(
+        treated.text().to_lowercase().contains(r#"["x-variant","blue"]"#),
+        "{}",
+        treated.text()
+    );
     assert_eq!(treated.field("set-cookie"), Some("uid=1Evil: 1"));
     assert_eq!(treated.field("evil"), None);
     assert_eq!((first.count(), second.count()), (2, 0));
