@@ -108,6 +108,10 @@ pub struct ServiceLimits {
     pub kept: usize,
     /// Requests to the API under way at once; more are told to come again (429).
     pub requests: usize,
+    /// Requests per second of one client (address of the connection; the first 64 bits of an IPv6
+    /// address), and as many at once; more are told when to come again (429). Whoever has the token
+    /// is not limited.
+    pub client_rate: u32,
     /// Open streams of server-sent events.
     pub streams: usize,
 }
@@ -121,6 +125,7 @@ impl Default for ServiceLimits {
             remembered: 1 << 20,
             kept: 4 << 20,
             requests: 256,
+            client_rate: 10_000,
             streams: 1_024,
         }
     }

@@ -58,6 +58,7 @@ pub(super) fn ask(
     let why = why.unwrap_or_else(|| format!("{address} answers {status}"));
     let exit = match status {
         StatusCode::CONFLICT => Exit::No,
+        StatusCode::TOO_MANY_REQUESTS => Exit::Environment,
         status if status.is_client_error() => Exit::Usage,
         _ => Exit::Environment,
     };
