@@ -11,6 +11,7 @@ use crate::params::{
 };
 use crate::request::{Origin, Request};
 use crate::router::{Matched, Router};
+use crate::treatment::Asked;
 use crate::{acl, outgoing};
 
 /// A request to be explained.
@@ -29,11 +30,16 @@ pub struct Question {
 /// An explanation: lines of a heading and a text.
 pub type Explanation = Vec<(&'static str, String)>;
 
-/// Explains what would happen to a request.
+/// Explains what would happen to a request. `experiments` explains what they would do with one that
+/// is forwarded.
 ///
 /// # Errors
 /// What is wrong with the request itself.
-pub fn explain(params: &GatewayParams, question: &Question) -> Result<Explanation, HeadError> {
+pub fn explain(
+    params: &GatewayParams,
+    question: &Question,
+    experiments: impl FnOnce(&Asked<'_>) -> Explanation,
+) -> Result<Explanation, HeadError> {
     let (scheme, rest) = match question.url.split_once("://") {
         Some(("https", rest)) => ("https", rest),
         Some((_, rest)) => ("http", rest),
@@ -86,6 +92,18 @@ pub fn explain(params: &GatewayParams, question: &Question) -> Result<Explanatio
     }
     limits(route, &mut lines);
     cache(route, &request, &mut lines);
+    if matches!(route.action, Action::Forward(_)) {
+        lines.extend(experiments(&Asked {
+            method: &request.head.method,
+            scheme: request.scheme,
+            host: &request.host,
+            path: &request.path,
+            query: request.query(),
+            fields: &request.head.fields,
+            client: request.client,
+            unix_us: request.start_us,
+        }));
+    }
     action(params, route, &mut request, &mut lines);
     Ok(lines)
 }

@@ -92,6 +92,7 @@ impl Record {
             self.treatment.take().zip(core.shared.experiments.as_ref())
         {
             let served = Served {
+                route: self.route.as_ref().map_or("", |route| &route.params.name),
                 status: client.sent.unwrap_or(0),
                 duration_us: took_us,
                 bytes: client.body_bytes,

@@ -55,7 +55,9 @@ impl std::fmt::Debug for Treatment {
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Served {
+pub struct Served<'a> {
+    /// The name of the route.
+    pub route: &'a str,
     /// The status that was sent; 0 when the client got none.
     pub status: u16,
     /// From the request's head to the end of the answer, in microseconds.
@@ -77,5 +79,5 @@ pub trait Experiments: Send + Sync {
     fn treat(&self, asked: &Asked<'_>) -> Treatment;
 
     /// What was served. Not called when the gateway answered before it asked (limits, access).
-    fn served(&self, treatment: Treatment, served: &Served);
+    fn served(&self, treatment: Treatment, served: &Served<'_>);
 }

@@ -8,8 +8,8 @@ use crate::writer::Writer;
 use crate::{QUEUE_BYTES_MAX, QUEUE_MAX};
 use experiment::event::{Encoded, UnixMicros};
 use experiment::ledger::{
-    Acknowledge, Arm, Checkpoint, Dimension, Fates, Journal, JournalError, Ledger, QuantileSample,
-    Results, Settings, Summary,
+    Acknowledge, Arm, Checkpoint, Dimension, Fates, InSteps, Journal, JournalError, Ledger,
+    QuantileSample, Results, Settings, Summary,
 };
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -174,6 +174,11 @@ impl Events {
         look(&self.shared.read())
     }
 
+    /// Reads all units; the writer has its turn between two steps.
+    fn in_steps(&self) -> InSteps<impl Fn(&mut dyn FnMut(&Ledger))> {
+        InSteps::new(|look: &mut dyn FnMut(&Ledger)| self.read(|ledger| look(ledger)))
+    }
+
     fn send(&self, message: Message) -> Result<(), JournalError> {
         let sender = self.sender.as_ref().ok_or(JournalError::Closed)?;
         sender.try_send(message).map_err(|error| match error {
@@ -225,7 +230,7 @@ impl Results for Events {
     }
 
     fn cohort(&self, experiment: &str, first_us: Range<UnixMicros>) -> Option<Vec<Arm>> {
-        self.read(|ledger| ledger.cohort(experiment, &first_us))
+        self.in_steps().cohort(experiment, &first_us)
     }
 
     fn segments(
@@ -234,7 +239,7 @@ impl Results for Events {
         dimension: Dimension,
         first_us: Range<UnixMicros>,
     ) -> Option<BTreeMap<String, Vec<Arm>>> {
-        self.read(|ledger| ledger.segments(experiment, dimension, &first_us))
+        self.in_steps().segments(experiment, dimension, &first_us)
     }
 
     fn quantile_sample(
@@ -244,11 +249,11 @@ impl Results for Events {
         phase: u16,
         variant: u16,
     ) -> Option<QuantileSample> {
-        self.read(|ledger| ledger.quantile_sample(experiment, metric, phase, variant))
+        self.in_steps().quantile_sample(experiment, metric, phase, variant)
     }
 
     fn unit_totals(&self, experiment: &str, metric: &str) -> Option<Vec<i64>> {
-        self.read(|ledger| ledger.unit_totals(experiment, metric))
+        self.in_steps().unit_totals(experiment, metric)
     }
 
     fn fates(&self) -> Fates {

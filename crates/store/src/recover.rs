@@ -63,7 +63,10 @@ pub(crate) fn recover(
         log_bytes += bytes.len() as u64;
         if let Some(what) = end.problem {
             let behind = bytes.get(end.offset + 1..).unwrap_or_default();
-            if index < last || any_frame(behind) {
+            // A head is written before all else; one that is whole and another is no torn end.
+            let head = bytes.get(..SEGMENT_HEAD.len()).filter(|_| end.offset == 0);
+            let other = head.is_some_and(|head| head.iter().any(|&byte| byte != 0));
+            if index < last || other || any_frame(behind) {
                 let (path, offset) = (path.clone(), end.offset as u64);
                 return Err(OpenError::Damaged { path, offset, what: what.to_owned() });
             }

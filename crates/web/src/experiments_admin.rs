@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use experiment::automation::{Command, OperateError, Operator};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::guard::Guard;
 
@@ -21,6 +22,8 @@ use crate::guard::Guard;
 const BODY_BYTES_MAX: usize = 8 << 20;
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Commands at once: one that looks at all units keeps a core busy for seconds.
+const COMMANDS_MAX: usize = 4;
 /// Bytes of who asks, as `X-Operator` says.
 const WHO_BYTES_MAX: usize = 64;
 
@@ -28,6 +31,7 @@ const WHO_BYTES_MAX: usize = 64;
 struct Admin {
     operator: Arc<Operator>,
     guard: Arc<Guard>,
+    places: Arc<Semaphore>,
 }
 
 /// The route of operators.
@@ -35,7 +39,8 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(
     operator: Arc<Operator>,
     guard: Guard,
 ) -> Router<S> {
-    let admin = Admin { operator, guard: Arc::new(guard) };
+    let admin =
+        Admin { operator, guard: Arc::new(guard), places: Arc::new(Semaphore::new(COMMANDS_MAX)) };
     Router::new().route("/v1/experiments", post(command)).with_state(admin)
 }
 
@@ -58,8 +63,18 @@ async fn command(State(admin): State<Admin>, headers: HeaderMap, body: Body) -> 
             return failed(StatusCode::BAD_REQUEST, &format!("the body is no command: {error}"));
         }
     };
+    // It is given back when the work is done, also when the client has gone.
+    let Ok(place) = Arc::clone(&admin.places).try_acquire_owned() else {
+        let why = format!("{COMMANDS_MAX} commands are being worked on: come again in a second");
+        let mut response = failed(StatusCode::TOO_MANY_REQUESTS, &why);
+        response.headers_mut().insert(header::RETRY_AFTER, 1.into());
+        return response;
+    };
     let who = who(&headers);
-    let work = move || admin.operator.run(&command, &who, now());
+    let work = move || {
+        let _place = place;
+        admin.operator.run(&command, &who, now())
+    };
     // It reads and writes files.
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(answer)) => match serde_json::to_value(&answer) {

@@ -348,6 +348,19 @@ async fn hostile_input_is_refused_and_counts_nothing() {
             404,
         ),
         ("/nowhere", "{}", 404),
+        ("/ofrep/v1/configuration", "{}", 404),
+        // Which of two is meant is not for us to choose.
+        ("/v1/exposures", r#"{"exposures":[],"exposures":[]}"#, 400),
+        ("/v1/decide", r#"{"unit":"u","attributes":{"plan":"pro","plan":"free"}}"#, 400),
+        ("/v1/decide", r#"{"unit":"u","request":{"headers":{"a":"1","a":"2"}}}"#, 400),
+        ("/ofrep/v1/evaluate/flags", r#"{"context":{"a":1,"a":2}}"#, 400),
+        ("/ofrep/v1/evaluate/flags", r#"{"context":{},"context":{"a":1}}"#, 400),
+        ("/api/eval/k", r#"{"attributes":{"id":"u","id":"v"}}"#, 400),
+        (
+            "/track?client_key=k",
+            r#"[{"event_name":"x","properties_json":{"value":1,"value":2}}]"#,
+            400,
+        ),
     ] {
         let answer = served.ask(&format!("POST {path}"), "", body).await;
         assert_eq!(answer.status, status, "{path} {body}: {}", answer.body);
@@ -363,6 +376,61 @@ async fn hostile_input_is_refused_and_counts_nothing() {
     assert_eq!(served.counted(), (0, 0, 0));
     assert_eq!(served.post("/v1/exposures", &json!({ "exposures": [good] })).await.status, 200);
     assert_eq!(served.counted(), (1, 0, 0), "and it works as before");
+    served.stop().await;
+}
+
+/// With the clock of the runtime in our hands: it jumps to what is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), |_| {}).await;
+    for path in [
+        "/v1/decide",
+        "/v1/events",
+        "/v1/exposures",
+        "/v1/links",
+        "/v1/experiments",
+        "/ofrep/v1/evaluate/flags",
+        "/api/eval/k",
+        "/track?client_key=k",
+    ] {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n");
+        let answer = served.raw(format!("{head}Content-Length: 100\r\n\r\n{{").as_bytes()).await;
+        assert_eq!(answer.status, 408, "{path}: {}", answer.body);
+    }
+    assert_eq!(served.counted(), (0, 0, 0));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_too_often_is_told_when_to_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), |params| {
+        params.limits.client_rate = 1;
+        params.token = Some("a token of some length".to_owned());
+        params.client_keys = vec!["a client key".to_owned()];
+    })
+    .await;
+    let key = "X-API-Key: a client key\r\n";
+    let body = r#"{"context":{"targetingKey":"u"}}"#;
+    let flags = "POST /ofrep/v1/evaluate/flags";
+    let single = "POST /ofrep/v1/evaluate/flags/checkout";
+    assert_eq!(served.ask(flags, key, body).await.status, 200);
+    for line in [flags, single, "POST /v1/decide", "GET /api/features/k", "GET /sub/k"] {
+        // One each second may pass, however slow this machine is.
+        let mut answer = served.ask(line, key, body).await;
+        for _ in 0..20 {
+            if answer.status != 429 {
+                answer = served.ask(line, key, body).await;
+            }
+        }
+        assert_eq!((answer.status, answer.field("retry-after")), (429, Some("1")), "{line}");
+        assert!(answer.json()["errorDetails"].is_string(), "{}", answer.body);
+    }
+    let token = "Authorization: Bearer a token of some length\r\n";
+    for _ in 0..5 {
+        assert_eq!(served.ask(flags, token, body).await.status, 200, "servers are not limited");
+    }
     served.stop().await;
 }
 

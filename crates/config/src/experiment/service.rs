@@ -9,6 +9,7 @@ use experiment::live::params::{
     ACT_EVERY_MAX, ACT_EVERY_MIN, BEARER_KEYS_MAX, BearerKey, CLIENT_KEYS_MAX, CookieParams, ORIGINS_MAX, ServiceLimits,
     ServiceParams,
 };
+use traffic::Rate;
 
 use super::value::strings_of;
 use super::{EXPERIMENTS_ADDRESS, EXPERIMENTS_DATA};
@@ -16,6 +17,8 @@ use crate::errors::{Code, Problem};
 use crate::gateway::value::{field_name, flag, positive, secret, section, size, whole};
 use crate::read::{Node, Table};
 
+/// The greatest `client-rate`.
+const CLIENT_RATE_MAX: f64 = 1e6;
 /// Fewest and most bytes of a client key.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 8..=1_024;
 
@@ -146,6 +149,15 @@ fn read_cookie(table: &mut Table<'_>) -> Option<CookieParams> {
 
 fn read_limits(table: &mut Table<'_>) -> Option<ServiceLimits> {
     let d = ServiceLimits::default();
+    let rate = table.get("client-rate").and_then(|node| {
+        let rate: Rate = node.parsed(Code::BadRate, "100/s")?;
+        let whole = (1.0..=CLIENT_RATE_MAX).contains(&rate.as_per_s());
+        if !whole {
+            let message = format!("`client-rate` must be 1/s to {CLIENT_RATE_MAX}/s");
+            node.sink.add(node.problem(Code::BadRate, message, ""));
+        }
+        whole.then_some(rate.as_per_s() as u32)
+    });
     Some(ServiceLimits {
         body_bytes: size(table, "body", 1 << 10..=16 << 20).unwrap_or(d.body_bytes),
         batch: whole(table, "batch", 1..=RECORDS_MAX).unwrap_or(d.batch),
@@ -153,6 +165,7 @@ fn read_limits(table: &mut Table<'_>) -> Option<ServiceLimits> {
         remembered: whole(table, "remembered", 1..=1 << 28).unwrap_or(d.remembered),
         kept: whole(table, "kept", 1..=1 << 28).unwrap_or(d.kept),
         requests: whole(table, "requests", 1..=65_536).unwrap_or(d.requests),
+        client_rate: rate.unwrap_or(d.client_rate),
         streams: whole(table, "streams", 0..=65_536).unwrap_or(d.streams),
     })
 }

@@ -107,7 +107,7 @@ pub(super) struct Column {
 }
 
 /// An experiment that is measured.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Measured {
     pub(super) definition: Definition,
     pub(super) columns: Vec<Column>,

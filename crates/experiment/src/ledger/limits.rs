@@ -12,8 +12,10 @@ pub const HORIZON_US_MAX: i64 = 30 * DAY_US;
 pub const FUTURE_US_MAX: i64 = 300_000_000;
 /// Events of one unit that are kept for exposures that may still come.
 pub const RECENT_PER_UNIT_MAX: usize = 1_000;
-/// Combinations of attributes in one shard.
+/// Combinations of attributes in one shard; units of others count as unknown in all of them.
 pub const ATTRIBUTES_MAX: usize = 60_000;
+/// Names of routes, browsers and so on in one shard; others are called `(other)`.
+pub const ATTRIBUTE_TEXTS_MAX: usize = 4_096;
 /// Producers whose sequence is remembered.
 pub const PRODUCERS_MAX: usize = 10_000;
 /// A producer that was silent for so long makes room for another when there are too many: a day.

@@ -1,21 +1,11 @@
-//! What can be read from the ledger.
+//! What can be read from the ledger without a look at every unit; for the rest see [`super::InSteps`].
 
 use super::definition::{Column, Measured};
-use super::metric::DAY_US;
 use super::sums::Cell;
-use super::table::{Row, Table, counts};
-use super::{Definition, Fates, Ledger, MetricSums, TrafficTotals, bucket_value};
+use super::table::Table;
+use super::{Definition, Fates, Ledger, MetricSums, TrafficTotals};
 use crate::event::UnixMicros;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::Range;
-
-/// Segments of one dimension; beyond, new ones count as `(other)`.
-pub const SEGMENTS_MAX: usize = 1_000;
-/// Events of a quantile sample.
-pub const SAMPLE_MAX: usize = 50_000_000;
-/// The name of the segments that are too many.
-const OTHER: &str = "(other)";
 
 /// By what units are told apart; all of it is frozen at the first exposure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,148 +146,19 @@ impl Ledger {
         })
     }
 
-    /// The sums of the units that were first exposed within a time. Looks at every unit of the
-    /// experiment.
-    #[must_use]
-    pub fn cohort(&self, experiment: &str, first_us: &Range<UnixMicros>) -> Option<Vec<Arm>> {
-        let one = self.scan(experiment, first_us, |_, _, _| Cow::Borrowed(""))?;
-        let measured = self.definitions.get(experiment)?;
-        Some(one.into_values().next().unwrap_or_else(|| {
-            let mut cells = vec![Cell::default(); cells_of(measured)];
-            cells.iter_mut().for_each(|cell| cell.fit(&measured.columns));
-            arms(measured, cells)
-        }))
-    }
-
-    /// The sums of each segment, of the units that were first exposed within a time. Looks at every
-    /// unit of the experiment.
-    #[must_use]
-    pub fn segments(
-        &self,
-        experiment: &str,
-        dimension: Dimension,
-        first_us: &Range<UnixMicros>,
-    ) -> Option<BTreeMap<String, Vec<Arm>>> {
-        self.scan(experiment, first_us, |ledger, shard, row| {
-            let attributes = ledger.shards.get(shard).map(|it| it.attributes.get(row.attributes));
-            let attributes = attributes.unwrap_or_default();
-            match dimension {
-                Dimension::Browser => attributes.browser.into(),
-                Dimension::Country => attributes.country.into(),
-                Dimension::Route => attributes.route.into(),
-                Dimension::Cache => attributes.cache.into(),
-                Dimension::Day => row.first_us.div_euclid(DAY_US).to_string().into(),
-            }
-        })
-    }
-
-    fn scan<'a>(
-        &'a self,
-        experiment: &str,
-        first_us: &Range<UnixMicros>,
-        segment: impl Fn(&'a Ledger, usize, &Row) -> Cow<'a, str>,
-    ) -> Option<BTreeMap<String, Vec<Arm>>> {
-        let measured = self.definitions.get(experiment)?;
-        let mut found: BTreeMap<String, Vec<Cell>> = BTreeMap::new();
-        for (shard, table) in self.numbered_tables(measured) {
-            for (index, row) in table.rows.iter().enumerate() {
-                if row.quarantined || !first_us.contains(&row.first_us) {
-                    continue;
-                }
-                let mut name = segment(self, shard, row);
-                if found.len() >= SEGMENTS_MAX && !found.contains_key(name.as_ref()) {
-                    name = OTHER.into();
-                }
-                if !found.contains_key(name.as_ref()) {
-                    let mut cells = vec![Cell::default(); cells_of(measured)];
-                    cells.iter_mut().for_each(|cell| cell.fit(&measured.columns));
-                    found.insert(name.clone().into_owned(), cells);
-                }
-                let cells = found.get_mut(name.as_ref());
-                let place = super::table::cell_of(measured, row);
-                let Some(cell) = cells.and_then(|cells| cells.get_mut(place)) else { continue };
-                cell.units += 1;
-                for (metric, column) in measured.columns.iter().enumerate() {
-                    if counts(column, row) {
-                        cell.count(metric, table.shaped(column, index as u32), true);
-                    }
-                }
-            }
-        }
-        Some(found.into_iter().map(|(name, cells)| (name, arms(measured, cells))).collect())
-    }
-
-    /// The events of a quantile metric in one arm; `None` for another kind of metric, and beyond
-    /// [`SAMPLE_MAX`] events. Looks at every unit of the experiment.
-    #[must_use]
-    pub fn quantile_sample(
-        &self,
-        experiment: &str,
-        metric: &str,
-        phase: u16,
-        variant: u16,
-    ) -> Option<QuantileSample> {
-        let measured = self.definitions.get(experiment)?;
-        let column = measured.columns.iter().find(|it| it.metric.name == metric)?;
-        column.histogram?;
-        let mut sample = QuantileSample::default();
-        let mut unit = 0;
-        for (table, index, row) in self.rows(measured, column) {
-            if (row.phase, row.variant) != (phase, variant) {
-                continue;
-            }
-            for &(bucket, count) in table.histogram(column, index).iter().flat_map(|it| &it.0) {
-                let more = count as usize;
-                if sample.values.len() + more > SAMPLE_MAX {
-                    return None;
-                }
-                sample.values.extend(std::iter::repeat_n(bucket_value(bucket), more));
-                sample.units.extend(std::iter::repeat_n(unit, more));
-            }
-            unit += 1;
-        }
-        Some(sample)
-    }
-
-    /// The totals of every unit for a metric, of all arms together and in no order: from them a cap
-    /// is found once ([`stats::experiment::cap::percentile`]). `None` for quantiles.
-    #[must_use]
-    pub fn unit_totals(&self, experiment: &str, metric: &str) -> Option<Vec<i64>> {
-        let measured = self.definitions.get(experiment)?;
-        let column = measured.columns.iter().find(|it| it.metric.name == metric)?;
-        if column.histogram.is_some() {
-            return None;
-        }
-        let rows = self.rows(measured, column);
-        Some(rows.map(|(table, index, _)| table.shaped(column, index)[0]).collect())
-    }
-
-    /// The rows that count for a metric.
-    fn rows<'a>(
-        &'a self,
-        measured: &'a Measured,
-        column: &'a Column,
-    ) -> impl Iterator<Item = (&'a Table, u32, &'a Row)> {
-        self.tables(measured).flat_map(move |table| {
-            let rows = (0..).zip(&table.rows);
-            let counted = rows.filter(|(_, row)| !row.quarantined && counts(column, row));
-            counted.map(move |(index, row)| (table, index, row))
-        })
-    }
-
     fn tables<'a>(&'a self, measured: &'a Measured) -> impl Iterator<Item = &'a Table> {
-        self.numbered_tables(measured).map(|(_, table)| table)
+        let of = |shard: &'a super::Shard| {
+            measured.tables.iter().filter_map(|&at| shard.tables.get(usize::from(at)))
+        };
+        self.shards.iter().flat_map(of)
     }
+}
 
-    fn numbered_tables<'a>(
-        &'a self,
-        measured: &'a Measured,
-    ) -> impl Iterator<Item = (usize, &'a Table)> {
-        self.shards.iter().enumerate().flat_map(move |(number, shard)| {
-            let tables = measured.tables.iter().filter_map(|&at| shard.tables.get(usize::from(at)));
-            tables.map(move |table| (number, table))
-        })
-    }
+/// Cells of an experiment, without anything in them.
+pub(super) fn empty_cells(measured: &Measured) -> Vec<Cell> {
+    let mut cells = vec![Cell::default(); cells_of(measured)];
+    cells.iter_mut().for_each(|cell| cell.fit(&measured.columns));
+    cells
 }
 
 fn cells_of(measured: &Measured) -> usize {
@@ -310,7 +171,7 @@ fn add(cell: &mut Cell, more: &Cell, columns: &[Column]) {
     debug_assert!(result.is_ok(), "limits keep sums within 128 bits");
 }
 
-fn arms(measured: &Measured, cells: Vec<Cell>) -> Vec<Arm> {
+pub(super) fn arms(measured: &Measured, cells: Vec<Cell>) -> Vec<Arm> {
     let variants = usize::from(measured.definition.variants);
     let arm = |(index, cell): (usize, Cell)| Arm {
         phase: (index / variants) as u16,

@@ -237,6 +237,7 @@ impl Shard {
     pub(super) fn bytes(&self) -> usize {
         self.units.bytes()
             + self.event_ids.bytes()
+            + self.attributes.bytes()
             + self.tables.iter().map(Table::bytes).sum::<usize>()
     }
 }

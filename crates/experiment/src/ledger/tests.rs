@@ -3,6 +3,7 @@
 
 mod behaviour;
 mod laws;
+mod steps;
 
 use super::*;
 use crate::event::{Attributes, Event, Exposure};

@@ -59,7 +59,7 @@ pub(super) enum Keeping<T> {
 pub(super) struct Keep {
     units: Sharded<Arc<Records>>,
     links: Sharded<Arc<str>>,
-    /// Entries of both.
+    /// Assignments and links.
     held: AtomicUsize,
     max: usize,
 }
@@ -79,7 +79,7 @@ impl Keep {
         self.links.get(user)
     }
 
-    /// How many units and links are kept.
+    /// How many assignments and links are kept.
     pub(super) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
@@ -107,7 +107,11 @@ impl Keep {
                     return Keeping::Before(before.clone());
                 }
                 Some((_, before)) => before.clone_from(record),
-                None => records.0.push((experiment.into(), record.clone())),
+                None if self.held() >= self.max => return Keeping::Full,
+                None => {
+                    self.held.fetch_add(1, Ordering::Relaxed);
+                    records.0.push((experiment.into(), record.clone()));
+                }
             }
             Keeping::New
         })
@@ -184,7 +188,7 @@ mod tests {
         assert_eq!(keep.records("u").unwrap().get("c"), None);
         assert_eq!(keep.link("user", "d1"), Keeping::New);
         assert_eq!(keep.link("user", "d2"), Keeping::Before("d1".into()));
-        assert_eq!(keep.held(), 2);
+        assert_eq!(keep.held(), 3);
     }
 
     #[test]
@@ -195,7 +199,9 @@ mod tests {
         keep.restore(&Kept::Assignment { unit, experiment, record: record(0, "x") });
         assert_eq!(keep.assign("v", "a", &record(0, "x")), Keeping::Full);
         assert_eq!(keep.link("other", "d"), Keeping::Full);
-        assert_eq!(keep.assign("u", "b", &record(0, "x")), Keeping::New, "a unit that is known");
+        assert_eq!(keep.assign("u", "b", &record(0, "x")), Keeping::Full);
+        assert_eq!(keep.assign("u", "a", &record(1, "y")), Keeping::New, "in the place of another");
+        assert_eq!(keep.held(), 2);
         assert_eq!(keep.device("user").as_deref(), Some("d"));
     }
 }

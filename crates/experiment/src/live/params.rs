@@ -112,10 +112,14 @@ pub struct ServiceLimits {
     pub queue: usize,
     /// Units that are remembered as exposed, so that their next requests cost nothing.
     pub remembered: usize,
-    /// Units whose assignments are kept (`sticky`, and links of users and devices).
+    /// Assignments (`sticky`) and links of users and devices that are kept.
     pub kept: usize,
     /// Requests to the API under way at once; more are told to come again (429).
     pub requests: usize,
+    /// Requests per second of one client (address of the connection; the first 64 bits of an IPv6
+    /// address), and as many at once; more are told when to come again (429). Whoever has the token
+    /// is not limited.
+    pub client_rate: u32,
     /// Open streams of server-sent events.
     pub streams: usize,
 }
@@ -129,6 +133,7 @@ impl Default for ServiceLimits {
             remembered: 1 << 20,
             kept: 4 << 20,
             requests: 256,
+            client_rate: 10_000,
             streams: 1_024,
         }
     }

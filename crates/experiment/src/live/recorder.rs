@@ -18,6 +18,8 @@ const BATCH_MAX: usize = 1_000;
 const TRAFFIC_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait after the journal failed.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Assignments and links that wait for a store that fails; more are dropped and counted.
+const UNWRITTEN_MAX: usize = 65_536;
 /// Traffic records of one entry: each has thousands of buckets at most.
 const TRAFFIC_MAX: usize = 64;
 
@@ -38,6 +40,8 @@ pub struct Served {
     pub browser: &'static str,
     /// Country.
     pub country: String,
+    /// Route of the gateway.
+    pub route: String,
     /// What the cache did.
     pub cache: &'static str,
 }
@@ -57,7 +61,7 @@ impl Served {
             attributes: Attributes {
                 browser: self.browser,
                 country: bounded(&self.country),
-                route: "",
+                route: bounded(&self.route),
                 cache: self.cache,
             },
         })
@@ -177,8 +181,10 @@ impl Work {
     fn run(&self, waiting: &Receiver<Message>) {
         let mut traffic_at = Instant::now() + TRAFFIC_EVERY;
         let mut stop = false;
+        let mut kept = Vec::new();
         while !stop {
-            let (mut served, mut kept, mut done) = (Vec::new(), Vec::new(), None);
+            let (mut served, mut done) = (Vec::new(), None);
+            let unwritten = kept.len();
             let wait = traffic_at.saturating_duration_since(Instant::now());
             let mut next = match waiting.recv_timeout(wait) {
                 Ok(message) => Some(message),
@@ -192,10 +198,10 @@ impl Work {
                     Message::Flush(answer) => done = Some(answer),
                     Message::Stop => stop = true,
                 }
-                let full = served.len() >= BATCH_MAX || kept.len() >= BATCH_MAX;
+                let full = served.len().max(kept.len() - unwritten) >= BATCH_MAX;
                 next = if full || stop || done.is_some() { None } else { waiting.try_recv().ok() };
             }
-            let mut result = self.write(&served).and(self.keep(&kept));
+            let mut result = self.write(&served).and(self.keep(&mut kept));
             if stop || done.is_some() || Instant::now() >= traffic_at {
                 result = result.and(self.write_traffic());
                 traffic_at = Instant::now() + TRAFFIC_EVERY;
@@ -224,14 +230,18 @@ impl Work {
         result
     }
 
-    fn keep(&self, kept: &[Kept]) -> Result<(), String> {
+    /// What cannot be written is tried again with the next: nobody else would.
+    fn keep(&self, kept: &mut Vec<Kept>) -> Result<(), String> {
         if kept.is_empty() {
             return Ok(());
         }
         let counts = &self.shared.counts;
         let result = self.keeper.keep(kept);
-        let counter = if result.is_ok() { &counts.kept } else { &counts.failed };
-        counter.fetch_add(kept.len() as u64, Ordering::Relaxed);
+        let written = if result.is_ok() { kept.len() } else { 0 };
+        let dropped = (kept.len() - written).saturating_sub(UNWRITTEN_MAX);
+        counts.kept.fetch_add(written as u64, Ordering::Relaxed);
+        counts.failed.fetch_add(dropped as u64, Ordering::Relaxed);
+        kept.truncate(kept.len() - written - dropped);
         result
     }
 

@@ -83,7 +83,7 @@ pub struct Numbers {
     pub kept: u64,
     /// Assignments and links that found no room, so that they hold only as long as the hash does.
     pub unkept: u64,
-    /// Units and links in memory.
+    /// Assignments and links in memory.
     pub held: u64,
     /// Whether nothing can be recorded now.
     pub failing: bool,

@@ -120,6 +120,7 @@ fn served(unit: &str, variant: u16) -> Served {
         phase: 0,
         time_us: NOW_US,
         browser: "firefox",
+        route: "site".to_owned(),
         country: "DE".to_owned(),
         cache: "",
     }

@@ -32,7 +32,8 @@ impl Experiments for ByCookie {
         treatment
     }
 
-    fn served(&self, treatment: Treatment, served: &Served) {
+    fn served(&self, treatment: Treatment, served: &Served<'_>) {
+        assert_eq!(served.route, "site");
         let Some(note) = treatment.note.and_then(|note| note.downcast::<String>().ok()) else {
             return;
         };

@@ -111,6 +111,26 @@ fn damage_in_the_middle_is_refused_with_file_place_and_advice() {
     assert!(error.contains("truncate") && error.contains("backup"), "{error}");
 }
 
+/// A newer tidegate wrote it, and nothing in it looks familiar: that is no unfinished end.
+#[test]
+fn a_file_of_another_version_is_not_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = crashed(folder.path(), 3);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[15] += 1;
+    for at in 0..bytes.len() - 4 {
+        if bytes[at..].starts_with(b"TGf\x01") {
+            bytes[at + 3] = 2;
+        }
+    }
+    put(&path, &bytes);
+    let Err(OpenError::Damaged { offset: 0, what, .. }) = open(folder.path()) else {
+        panic!("it was taken");
+    };
+    assert!(what.contains("another version"), "{what}");
+    assert_eq!(fs::read(&path).unwrap(), bytes, "nothing is changed");
+}
+
 #[test]
 fn a_log_that_was_closed_has_no_unfinished_end() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,12 @@
 //! `tidegate config`: look at a gateway's configuration without running it.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use config::{Look, read_gateway};
+use experiment::automation::Declared;
+use experiment::live::params::ServiceParams;
 use gateway::params::GatewayParams;
 use gateway::{Question, explain};
 
@@ -49,16 +51,21 @@ enum ConfigVerb {
 pub(crate) fn run(args: ConfigArgs) -> Result<Exit, Failed> {
     match args.verb {
         ConfigVerb::Check { file } => {
-            let params = read(&file)?;
+            let (params, experiments) = read(&file)?;
             let (routes, upstreams) = (params.routes.len(), params.upstreams.len());
             let listeners = params.listeners.len();
+            let file = file.display();
+            let experiments = experiments.map_or_else(String::new, |(_, declared)| {
+                let (count, metrics) = (declared.set.experiments.len(), declared.metrics.len());
+                format!(", {count} experiments, {metrics} metrics")
+            });
             print_all(&format!(
-                "{} can be used: {listeners} listeners, {routes} routes, {upstreams} upstreams\n",
-                file.display()
+                "{file} can be used: {listeners} listeners, {routes} routes, {upstreams} \
+                 upstreams{experiments}\n"
             ));
         }
         ConfigVerb::Explain { file, method, url, headers, client } => {
-            let params = read(&file)?;
+            let (params, experiments) = read(&file)?;
             let fields = headers
                 .iter()
                 .map(|header| match header.split_once(':') {
@@ -69,7 +76,11 @@ pub(crate) fn run(args: ConfigArgs) -> Result<Exit, Failed> {
                 })
                 .collect::<Result<Vec<_>, Failed>>()?;
             let question = Question { method, url, fields, client };
-            let explanation = explain(&params, &question).map_err(|error| {
+            let about = |asked: &gateway::Asked<'_>| {
+                let declared = experiments.map(|(service, declared)| (service, declared.set));
+                declared.map_or_else(Vec::new, |it| crate::experiments::explain(it, asked))
+            };
+            let explanation = explain(&params, &question, about).map_err(|error| {
                 Failed::usage(format!("the gateway answers {}: {error}", error.status()))
             })?;
             let lines = explanation.iter().map(|(what, text)| format!("{what:<15} {text}\n"));
@@ -79,6 +90,15 @@ pub(crate) fn run(args: ConfigArgs) -> Result<Exit, Failed> {
     Ok(Exit::Ok)
 }
 
-fn read(file: &std::path::Path) -> Result<GatewayParams, Failed> {
-    read_gateway(file).map_err(|errors| Failed::rendered(errors.render(Look::of_stderr())))
+/// What a file says of the gateway and of experiments, or everything that is wrong with either.
+fn read(file: &Path) -> Result<(GatewayParams, Option<(ServiceParams, Declared)>), Failed> {
+    let gateway = read_gateway(file).map_err(|errors| errors.render(Look::of_stderr()));
+    let experiments = crate::experiments::declared(file);
+    match (gateway, experiments) {
+        (Ok(gateway), Ok(experiments)) => Ok((gateway, experiments)),
+        (Ok(_), Err(text)) | (Err(text), Ok(_)) => Err(Failed::rendered(text)),
+        // A file that is no TOML is told of once.
+        (Err(one), Err(other)) if one == other => Err(Failed::rendered(one)),
+        (Err(one), Err(other)) => Err(Failed::rendered(format!("{one}\n{other}"))),
+    }
 }

@@ -140,7 +140,7 @@ impl Experiments for Hook {
         treatment
     }
 
-    fn served(&self, treatment: Treatment, served: &Served) {
+    fn served(&self, treatment: Treatment, served: &Served<'_>) {
         let Some(note) = treatment.note else { return };
         let note: Result<Box<Note>, Box<dyn Any + Send>> = note.downcast();
         let Ok(note) = note else { return };
@@ -162,6 +162,7 @@ impl Experiments for Hook {
                     time_us: UnixMicros::max(served.start_us, 0),
                     browser,
                     country: country.clone(),
+                    route: served.route.to_owned(),
                     cache: served.cache.unwrap_or_default(),
                 });
             }

@@ -2,6 +2,7 @@
 //! API, wired.
 
 mod bearer;
+mod explain;
 mod hook;
 mod kept;
 mod read;
@@ -21,9 +22,10 @@ use experiment::live::params::ServiceParams;
 use experiment::live::{Keeper, Live, Signer};
 use store::{Events, Options, SqliteControl};
 
+pub(crate) use self::explain::explain;
 use self::hook::Hook;
 use self::kept::KeptFile;
-use self::read::declared;
+pub(crate) use self::read::declared;
 use crate::exit::Failed;
 
 /// File of what people change, in the data folder.

@@ -8,6 +8,6 @@ use experiment::live::params::ServiceParams;
 
 /// Service and experiments of a file, or its errors as people read them. `None` when the file has
 /// no `[experiments]`.
-pub(super) fn declared(path: &Path) -> Result<Option<(ServiceParams, Declared)>, String> {
+pub(crate) fn declared(path: &Path) -> Result<Option<(ServiceParams, Declared)>, String> {
     read_experiments(path).map_err(|errors| errors.render(Look::of_stderr()))
 }

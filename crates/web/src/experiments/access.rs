@@ -112,7 +112,8 @@ impl Access {
         ))
     }
 
-    fn has_token(&self, headers: &HeaderMap) -> bool {
+    /// Whether the token was sent: operators and servers.
+    pub(super) fn has_token(&self, headers: &HeaderMap) -> bool {
         let token = self.token.as_ref();
         let sent = bearer(headers);
         token.zip(sent).is_some_and(|(token, sent)| equal(token.as_bytes(), sent.as_bytes()))

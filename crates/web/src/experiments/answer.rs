@@ -1,5 +1,7 @@
 //! Answers.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -17,9 +19,16 @@ pub(super) fn failed(status: StatusCode, why: &str) -> Response {
 
 /// Come again in a second.
 pub(super) fn again(why: &str) -> Response {
+    again_after(why, Duration::ZERO)
+}
+
+/// Come again after a time, a second at least. Has the fields of our errors and of the OpenFeature
+/// protocol's.
+pub(super) fn again_after(why: &str, wait: Duration) -> Response {
     let errors = json!({ "error": why, "errorCode": "GENERAL", "errorDetails": why });
     let mut response = json_answer(StatusCode::TOO_MANY_REQUESTS, &errors);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    let seconds = (wait.as_secs_f64().ceil() as u64).max(1);
+    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     response
 }
 

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::answer::{etag_of, failed, json_answer, tagged};
 use super::body::{self, Refused, check_attributes, check_id};
+use super::json as unambiguous;
 
 /// Forced variations, and forced features, of one question.
 const FORCED_MAX: usize = 1_000;
@@ -43,9 +44,9 @@ fn streaming(mut response: Response) -> Response {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Question {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unambiguous::object")]
     attributes: Map<String, Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unambiguous::object")]
     forced_variations: Map<String, Value>,
     #[serde(default)]
     forced_features: Vec<(String, Value)>,

@@ -9,9 +9,11 @@ mod access;
 mod answer;
 mod body;
 mod growthbook;
+mod json;
 mod links;
 mod native;
 mod ofrep;
+mod rate;
 mod records;
 mod server;
 mod stream;
@@ -19,6 +21,7 @@ mod track;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -35,6 +38,7 @@ pub use server::serve_experiments;
 
 use access::Access;
 use answer::failed;
+use rate::{Peer, Rates};
 
 use crate::experiments_admin;
 use crate::guard::Guard;
@@ -46,6 +50,8 @@ pub(super) struct Api {
     access: Arc<Access>,
     /// Requests under way.
     requests: Arc<Semaphore>,
+    /// Requests of each client.
+    rates: Arc<Rates>,
     /// Open streams.
     streams: Arc<Semaphore>,
     /// Changes whenever the experiments do.
@@ -70,6 +76,7 @@ impl Api {
             live,
             access: Arc::new(Access::new(params, listens_at)),
             requests: Arc::new(Semaphore::new(limits.requests)),
+            rates: Arc::new(Rates::new(limits.client_rate)),
             streams: Arc::new(Semaphore::new(limits.streams)),
             changes,
             received: Arc::default(),
@@ -109,6 +116,15 @@ fn router(api: Api, operator: Arc<Operator>, guard: Guard) -> Router {
         .with_state(api)
 }
 
+/// Whether the client may ask now, or how long it has to wait.
+fn rate(api: &Api, request: &Request) -> Result<(), Duration> {
+    let peer = request.extensions().get::<Peer>().copied();
+    match peer.filter(|_| !api.access.has_token(request.headers())) {
+        Some(peer) => api.rates.pass(peer),
+        None => Ok(()),
+    }
+}
+
 /// Whose pages may call, how many requests at once, and the answer to preflights.
 async fn at_the_door(State(api): State<Api>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
@@ -121,6 +137,8 @@ async fn at_the_door(State(api): State<Api>, request: Request, next: Next) -> Re
     };
     let mut response = if request.method() == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
+    } else if let Err(wait) = rate(&api, &request) {
+        answer::again_after("too many requests of this client: come again later", wait)
     } else {
         match Arc::clone(&api.requests).try_acquire_owned() {
             Ok(_place) => next.run(request).await,

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::answer::{failed, json_answer};
 use super::body::{self, Object, Refused, check_attributes, check_id};
+use super::json as unambiguous;
 
 /// Pairs of one kind, such as headers.
 const PAIRS_MAX: usize = 100;
@@ -28,6 +29,7 @@ struct Question {
     unit: Option<String>,
     device: Option<String>,
     user: Option<String>,
+    #[serde(deserialize_with = "unambiguous::object")]
     attributes: Map<String, Value>,
     /// Keys; all experiments without.
     experiments: Option<Vec<String>>,
@@ -42,8 +44,11 @@ struct Question {
 struct RequestFacts {
     path: String,
     host: String,
+    #[serde(deserialize_with = "unambiguous::object")]
     headers: Map<String, Value>,
+    #[serde(deserialize_with = "unambiguous::object")]
     cookies: Map<String, Value>,
+    #[serde(deserialize_with = "unambiguous::object")]
     query: Map<String, Value>,
     country: Option<String>,
     client: Option<std::net::IpAddr>,

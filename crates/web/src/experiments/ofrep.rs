@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::answer::{canonical, etag_of, failed, json_answer, tagged};
 use super::body::{self, check_attributes, check_id};
+use super::json::Unambiguous;
 
 /// How long a hidden page keeps its stream, in seconds: what clients do by themselves.
 const INACTIVITY_S: u32 = 120;
@@ -103,8 +104,12 @@ async fn context(api: &Api, body: Body) -> Result<Map<String, Value>, Wrong> {
     let invalid = |why: &str| (StatusCode::BAD_REQUEST, "INVALID_CONTEXT", why.to_owned());
     let bytes = body::bytes(body, api.live.limits().body_bytes).await;
     let bytes = bytes.map_err(|(status, why)| (status, "PARSE_ERROR", why))?;
-    let question = if bytes.is_empty() { Ok(json!({})) } else { body::parse(&bytes) };
-    let question: Value = question.map_err(|(status, why)| (status, "PARSE_ERROR", why))?;
+    let question = if bytes.is_empty() {
+        Ok(json!({}))
+    } else {
+        body::parse::<Unambiguous>(&bytes).map(|it| it.0)
+    };
+    let question = question.map_err(|(status, why)| (status, "PARSE_ERROR", why))?;
     let Value::Object(mut question) = question else {
         let why = "the body must be a JSON object".to_owned();
         return Err((StatusCode::BAD_REQUEST, "PARSE_ERROR", why));

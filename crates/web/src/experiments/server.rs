@@ -9,12 +9,14 @@ use experiment::automation::Operator;
 use experiment::live::params::ServiceParams;
 use experiment::live::{Current, Live};
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::rate::Peer;
 use super::{Api, router};
 use crate::guard::Guard;
 
@@ -66,7 +68,7 @@ pub async fn serve_experiments(
             () = &mut shutdown => break,
             accepted = async { (place.await, listener.accept().await) } => accepted,
         };
-        let (stream, _) = match accepted.1 {
+        let (stream, peer) = match accepted.1 {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection to the experiments address");
@@ -77,7 +79,12 @@ pub async fn serve_experiments(
         let place = accepted.0;
         // Without it, small answers wait for the client's acknowledgement.
         let _ = stream.set_nodelay(true);
-        let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+        let (service, peer) = (service.clone(), Peer(peer.ip()));
+        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(peer);
+            service.call(request)
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), service);
         connections.spawn(async move {
             let _place = place;
             // What goes wrong with a connection concerns its client only.

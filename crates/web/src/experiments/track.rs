@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use super::Api;
 use super::answer::failed;
 use super::body::{self, Object, Refused, check_attributes, check_id};
+use super::json as unambiguous;
 use super::records::{append, check_name, micros, recorded};
 
 #[derive(Deserialize)]
@@ -28,11 +29,11 @@ pub(super) struct Asked {
 #[derive(Deserialize)]
 struct Message {
     event_name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unambiguous::object")]
     properties_json: Map<String, Value>,
     user_id: Option<String>,
     device_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unambiguous::object")]
     context_json: Map<String, Value>,
 }
 

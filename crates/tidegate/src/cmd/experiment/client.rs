@@ -46,6 +46,7 @@ pub(crate) fn ask(
     let why = why.unwrap_or_else(|| format!("{address} answers {status}"));
     let exit = match status {
         StatusCode::CONFLICT => Exit::No,
+        StatusCode::TOO_MANY_REQUESTS => Exit::Environment,
         status if status.is_client_error() => Exit::Usage,
         _ => Exit::Environment,
     };

@@ -1,0 +1,76 @@
+//! What experiments would do with a request, from the configuration alone: nothing is known of
+//! assignments that were kept, nor of what was changed since by commands or by automation.
+
+use experiment::evaluate::{Context, Unit};
+use experiment::live::Current;
+use experiment::live::params::ServiceParams;
+use experiment::model::{ExperimentSet, Source};
+use experiment::targeting::{is_bot, is_prefetch};
+use gateway::{Asked, Explanation};
+
+use super::bearer::Verifier;
+use super::now_us;
+use super::request::Request;
+
+/// A line for each experiment that the gateway serves.
+pub(crate) fn explain(
+    (params, set): (ServiceParams, ExperimentSet),
+    asked: &Asked<'_>,
+) -> Explanation {
+    let now_s = now_us() / 1_000_000;
+    let now = u64::try_from(now_s).unwrap_or(0) * 1_000;
+    // Both were checked when the file was read.
+    let (Ok(current), Ok(bearer)) = (Current::new(set, now), Verifier::new(&params.bearer_keys))
+    else {
+        return Vec::new();
+    };
+    let request = Request::new(asked, params.country_header.as_deref());
+    let prefetch = is_prefetch(["sec-purpose", "purpose", "x-moz"].map(|it| request.text(it)));
+    let bot = is_bot(request.text("user-agent"));
+    let context = Context { facts: &request, bot, prefetch, overrides: &[] };
+    let mut lines = Vec::new();
+    for each in current.gateway() {
+        let Some(experiment) = current.experiment(each.index) else { continue };
+        let key = &experiment.key;
+        if !each.applies(experiment, &request, now) {
+            lines.push(("experiment", format!("`{key}` is not for this request, or not now")));
+            continue;
+        }
+        let find = |source: &Source| match source {
+            // What we created carries a signature, which only the running gateway can verify.
+            Source::Cookie(name) => {
+                let value = request.cookie_text(name)?;
+                let signed = value.rsplit_once('.').filter(|_| experiment.unit.create);
+                Some(signed.map_or(value, |(id, _)| id).to_owned())
+            }
+            Source::Header(name) => request.text(name).map(str::to_owned),
+            Source::Query(name) => request.parameter(name),
+            Source::Claim(name) => bearer.claim(request.text("authorization")?, name, now_s),
+        };
+        let device = experiment.unit.device.as_ref().and_then(find);
+        let user = experiment.unit.user.as_ref().and_then(find);
+        let unit = Unit { device: device.as_deref(), user: user.as_deref(), linked: None };
+        let Some(decided) = current.set().decide_at(each.index, &unit, &context, None, now) else {
+            continue;
+        };
+        let variant = decided.variant.and_then(|at| experiment.variants.get(usize::from(at)));
+        lines.push((
+            "experiment",
+            match (decided.unit, variant) {
+                (None, _) if experiment.unit.create && !bot => {
+                    format!("`{key}`: a new visitor, who gets an id and a variant by it")
+                }
+                (None, _) => format!("`{key}`: the request has no unit, so it is as without"),
+                (Some(_), None) => {
+                    format!("`{key}`: the unit does not take part ({})", decided.reason.name())
+                }
+                (Some(_), Some(variant)) => {
+                    let counted = if decided.uncounted.is_some() { ", not counted" } else { "" };
+                    let (variant, why) = (&variant.key, decided.reason.name());
+                    format!("`{key}`: variant `{variant}` ({why}{counted}), part of the cache key")
+                }
+            },
+        ));
+    }
+    lines
+}
