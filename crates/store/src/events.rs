@@ -247,8 +247,8 @@ impl Results for Events {
         self.read(|ledger| ledger.quantile_sample(experiment, metric, phase, variant))
     }
 
-    fn unit_totals(&self, experiment: &str, metric: &str) -> Option<Vec<i64>> {
-        self.read(|ledger| ledger.unit_totals(experiment, metric))
+    fn unit_totals(&self, experiment: &str, metric: &str, before_us: i64) -> Option<Vec<i64>> {
+        self.read(|ledger| ledger.unit_totals(experiment, metric, before_us))
     }
 
     fn fates(&self) -> Fates {

@@ -17,6 +17,7 @@ mod posterior;
 mod power;
 mod requests;
 mod result;
+mod strata;
 mod verdict;
 
 pub use data::{Data, Depth};

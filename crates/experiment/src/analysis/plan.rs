@@ -1,6 +1,7 @@
 //! How an experiment is analysed: declared before it begins, and kept.
 
 use super::Question;
+use crate::ledger::Dimension;
 use serde::{Deserialize, Serialize};
 use stats::experiment::group_sequential::FRACTION_STEP_MIN;
 use stats::experiment::{ConfidenceSequence, Error, GroupSequential, Level};
@@ -109,6 +110,10 @@ pub struct Plan {
     pub mode: Mode,
     /// When a variant has won.
     pub rule: Rule,
+    /// What primary and secondary metrics are post-stratified by: a property that units had at
+    /// their first exposure. Not [`Dimension::Cache`], which a variant may change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stratify: Option<Dimension>,
     /// How long each step of a ramp takes at least, milliseconds.
     pub step_ms: u64,
     /// Whether the test itself begins with the first step of the ramp as its coverage, and rises
@@ -124,6 +129,7 @@ impl Default for Plan {
             correction: Correction::default(),
             mode: Mode::default(),
             rule: Rule::default(),
+            stratify: None,
             step_ms: STEP_MS,
             ramp_up: false,
         }
@@ -148,6 +154,11 @@ impl Plan {
             && !(1..=LOOKS_MAX).contains(&looks)
         {
             found.push(("looks", format!("a test has 1 to {LOOKS_MAX} looks")));
+        }
+        if self.stratify == Some(Dimension::Cache) {
+            let why = "what the cache does may depend on the variant: stratify by browser, \
+                       country, route or day";
+            found.push(("stratify", why.to_owned()));
         }
         if let Mode::Bandit { floor } = self.mode {
             let most = 1.0 / variants.max(1) as f64;

@@ -186,6 +186,10 @@ pub struct MetricView {
     pub better: Better,
     /// Whether its values are shares.
     pub is_share: bool,
+    /// The most that a unit counts, either sign, the same for all variants; null without a cap, or
+    /// while it has not been taken.
+    #[serde(default)]
+    pub cap: Option<f64>,
     /// Each variant against the control.
     pub effects: Vec<EffectView>,
 }

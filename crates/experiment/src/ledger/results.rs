@@ -6,6 +6,7 @@ use super::sums::Cell;
 use super::table::{Row, Table, counts};
 use super::{Definition, Fates, Ledger, MetricSums, TrafficTotals, bucket_value};
 use crate::event::UnixMicros;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,7 +19,8 @@ pub const SAMPLE_MAX: usize = 50_000_000;
 const OTHER: &str = "(other)";
 
 /// By what units are told apart; all of it is frozen at the first exposure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Dimension {
     /// Family of the browser.
     Browser,
@@ -259,16 +261,22 @@ impl Ledger {
         Some(sample)
     }
 
-    /// The totals of every unit for a metric, of all arms together and in no order: from them a cap
-    /// is found once ([`stats::experiment::cap::percentile`]). `None` for quantiles.
+    /// The totals of the units that were first exposed before a time, for a metric, of all arms
+    /// together and in no order: from them a cap is found once
+    /// ([`stats::experiment::cap::percentile`]). `None` for quantiles.
     #[must_use]
-    pub fn unit_totals(&self, experiment: &str, metric: &str) -> Option<Vec<i64>> {
+    pub fn unit_totals(
+        &self,
+        experiment: &str,
+        metric: &str,
+        before_us: UnixMicros,
+    ) -> Option<Vec<i64>> {
         let measured = self.definitions.get(experiment)?;
         let column = measured.columns.iter().find(|it| it.metric.name == metric)?;
         if column.histogram.is_some() {
             return None;
         }
-        let rows = self.rows(measured, column);
+        let rows = self.rows(measured, column).filter(|(_, _, row)| row.first_us < before_us);
         Some(rows.map(|(table, index, _)| table.shaped(column, index)[0]).collect())
     }
 
