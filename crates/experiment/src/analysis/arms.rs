@@ -157,7 +157,12 @@ fn phase_pair(
     }
 }
 
-pub(super) fn sums_of(arms: &[Arm], phase: u16, variant: u16, metric: usize) -> Option<&MetricSums> {
+pub(super) fn sums_of(
+    arms: &[Arm],
+    phase: u16,
+    variant: u16,
+    metric: usize,
+) -> Option<&MetricSums> {
     let arm = arms.iter().find(|arm| (arm.phase, arm.variant) == (phase, variant))?;
     arm.metrics.get(metric)
 }

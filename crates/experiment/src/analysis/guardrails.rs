@@ -61,7 +61,10 @@ fn one(
             return view;
         }
         Err(error) => {
-            view.note = Some(error.to_string());
+            view.note = Some(match (spec.counted(), error) {
+                (None, Error::TooFewUnits { .. }) => "the gateway saw too few requests".to_owned(),
+                (_, error) => error.to_string(),
+            });
             return view;
         }
     };

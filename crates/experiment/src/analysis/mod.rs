@@ -19,6 +19,7 @@ mod requests;
 mod result;
 mod strata;
 mod verdict;
+pub(crate) mod words;
 
 pub use data::{Data, Depth};
 pub use plan::{

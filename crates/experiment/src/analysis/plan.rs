@@ -1,6 +1,6 @@
 //! How an experiment is analysed: declared before it begins, and kept.
 
-use super::Question;
+use super::{Question, words};
 use crate::ledger::Dimension;
 use serde::{Deserialize, Serialize};
 use stats::experiment::group_sequential::FRACTION_STEP_MIN;
@@ -227,7 +227,7 @@ pub(super) fn look(question: &Question<'_>, units: u64) -> Look {
         Method::Fixed if units >= plan.units => Look::Fixed(level),
         Method::Fixed => Look::Hidden(format!(
             "intervals and p-values are hidden until the {} planned units are there",
-            plan.units
+            words::grouped(plan.units)
         )),
         Method::GroupSequential { looks, spending } => {
             let fraction = (units as f64 / plan.units.max(1) as f64).min(1.0);
@@ -240,7 +240,7 @@ pub(super) fn look(question: &Question<'_>, units: u64) -> Look {
                 return Look::Hidden("the last planned look has been taken".to_owned());
             }
             if fraction < next || fraction < last + FRACTION_STEP_MIN {
-                let at = (next * plan.units as f64).ceil();
+                let at = words::grouped((next * plan.units as f64).ceil() as u64);
                 return Look::Hidden(format!("look {number} of {looks} comes at {at} units"));
             }
             let mut fractions = question.looks.to_vec();

@@ -142,8 +142,11 @@ pub struct Ratio {
     pub chi_square_p: Option<f64>,
     /// Whether there is an alarm.
     pub alarm: bool,
-    /// Segments whose shares are off, the worst first.
+    /// Segments whose shares are off, and further off than those of all; the worst first.
     pub causes: Vec<Cause>,
+    /// There is an alarm, and every segment is off alike.
+    #[serde(default)]
+    pub everywhere: bool,
 }
 
 /// A segment whose shares are off.

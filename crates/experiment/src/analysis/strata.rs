@@ -28,9 +28,8 @@ pub(super) fn compare(
         Some([single(variant)?, single(0)?])
     });
     let cells: Vec<[Sums<2>; 2]> = cells.collect();
-    let within = |treatment: &Sums<2>, control: &Sums<2>| {
-        single(covariate, scale, treatment, control)
-    };
+    let within =
+        |treatment: &Sums<2>, control: &Sums<2>| single(covariate, scale, treatment, control);
     post_stratify(&cells, PHASE_UNITS_MIN, within).ok()
 }
 
