@@ -60,8 +60,8 @@ impl Results for Store {
     ) -> Option<QuantileSample> {
         self.0.quantile_sample(experiment, metric, phase, variant)
     }
-    fn unit_totals(&self, experiment: &str, metric: &str) -> Option<Vec<i64>> {
-        self.0.unit_totals(experiment, metric)
+    fn unit_totals(&self, experiment: &str, metric: &str, before_us: i64) -> Option<Vec<i64>> {
+        self.0.unit_totals(experiment, metric, before_us)
     }
     fn fates(&self) -> Fates {
         self.0.fates()
@@ -80,7 +80,7 @@ fn metrics() -> Vec<MetricSpec> {
     vec![
         spec("bought", MetricKind::Conversion { event: buy() }),
         spec("views", MetricKind::Count { event: view() }),
-        spec("revenue", MetricKind::Revenue { event: buy(), cap: 1_000_000_000 }),
+        spec("revenue", MetricKind::Revenue { event: buy(), cap: 1_000_000_000, percentile: None }),
         spec(
             "per-view",
             MetricKind::Ratio {

@@ -241,7 +241,11 @@ fn definition() -> Result<String> {
     };
     let metrics = vec![
         metric("purchase-rate", MetricKind::Conversion { event: event() }, 0),
-        metric("revenue", MetricKind::Revenue { event: event(), cap: 500_000_000 }, DAY_US),
+        metric(
+            "revenue",
+            MetricKind::Revenue { event: event(), cap: 500_000_000, percentile: None },
+            DAY_US,
+        ),
         metric("views", MetricKind::Count { event: view() }, DAY_US),
         metric("time", MetricKind::Mean { event: view() }, 0),
         metric("revenue-per-view", ratio, 0),

@@ -252,8 +252,8 @@ impl Results for Events {
         self.in_steps().quantile_sample(experiment, metric, phase, variant)
     }
 
-    fn unit_totals(&self, experiment: &str, metric: &str) -> Option<Vec<i64>> {
-        self.in_steps().unit_totals(experiment, metric)
+    fn unit_totals(&self, experiment: &str, metric: &str, before_us: i64) -> Option<Vec<i64>> {
+        self.in_steps().unit_totals(experiment, metric, before_us)
     }
 
     fn fates(&self) -> Fates {

@@ -1,9 +1,10 @@
 //! `[metric.NAME]`.
 
-use experiment::ledger::{MetricKind, Term};
+use experiment::ledger::{MetricKind, TOTAL_MAX, Term};
 use experiment::metric::{
     Better, ERROR_MARGIN, LATENCY_MARGIN, MARGIN, Measure, MetricSpec, WINDOW_US,
 };
+use toml::de::DeValue;
 
 use super::places::Places;
 use super::value::{fraction, micros, number};
@@ -28,7 +29,7 @@ pub(super) fn read(node: &Node<'_>, place: &str, places: &mut Places) -> Option<
     check_name(node);
     let name = node.key.text.to_owned();
     node.table("a metric", |table| {
-        for key in ["kind", "window", "delay", "lookback", "margin"] {
+        for key in ["kind", "cap", "window", "delay", "lookback", "margin"] {
             let at = table.get(key).map(|node| node.at());
             places.add(format!("{place}.{key}"), at);
         }
@@ -87,11 +88,18 @@ fn read_kind(table: &mut Table<'_>, kind: &str) -> Option<MetricKind> {
         "retention" => MetricKind::Retention { event: event? },
         "quantile" => MetricKind::Quantile { ppm: quantile(table)?, event: event? },
         _ => {
-            let cap = table.required("cap").and_then(|node| number(&node))?;
-            // Limits are checked with the rest.
-            MetricKind::Revenue { event: event?, cap: (cap * 1e6).round() as i64 }
+            let (cap, percentile) = table.required("cap").and_then(|node| cap(&node))?;
+            MetricKind::Revenue { event: event?, cap, percentile }
         }
     })
+}
+
+/// An amount, or a percentile that is taken later. Limits are checked with the rest.
+fn cap(node: &Node<'_>) -> Option<(i64, Option<u32>)> {
+    if matches!(node.value(), DeValue::String(_)) {
+        return Some((TOTAL_MAX, Some((fraction(node)? * 1e6).round() as u32)));
+    }
+    Some(((number(node)? * 1e6).round() as i64, None))
 }
 
 fn quantile(table: &mut Table<'_>) -> Option<u32> {

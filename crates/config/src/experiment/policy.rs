@@ -1,6 +1,7 @@
 //! `policy`: when and how an experiment is decided.
 
 use experiment::analysis::{Correction, Method, Mode, Plan, Rule, Spending};
+use experiment::ledger::Dimension;
 use experiment::model::{DecisionAction, DecisionPolicy, Share};
 
 use super::value::{fraction, millis, share};
@@ -25,6 +26,12 @@ pub(super) fn read(node: &Node<'_>) -> Option<(DecisionPolicy, Plan)> {
             hold_back: table.get("hold-back").and_then(|node| share(&node)).unwrap_or(d.hold_back),
             action: table.get("action").and_then(|node| node.choice(&actions)).unwrap_or(d.action),
         };
+        let strata = [
+            ("browser", Dimension::Browser),
+            ("country", Dimension::Country),
+            ("route", Dimension::Route),
+            ("day", Dimension::Day),
+        ];
         let step = table.get("step").and_then(|node| node.duration());
         let corrections = [
             ("false-discoveries", Correction::FalseDiscoveries),
@@ -38,6 +45,7 @@ pub(super) fn read(node: &Node<'_>) -> Option<(DecisionPolicy, Plan)> {
             correction: correction.unwrap_or(p.correction),
             mode: mode(table).unwrap_or(p.mode),
             rule: rule(table).unwrap_or(p.rule),
+            stratify: table.get("stratify").and_then(|node| node.choice(&strata)),
             step_ms: step.map_or(p.step_ms, millis),
             ramp_up: flag(table, "ramp-up").unwrap_or(p.ramp_up),
         };

@@ -1,14 +1,15 @@
 //! Two arms of one metric, compared within each phase and combined: never across phases.
 
-use super::{Data, Question, requests};
+use super::strata::{self, Strata, single};
+use super::{Data, Depth, Question, requests};
 use crate::ledger::{Arm, Metric, MetricKind, MetricSums, TrafficTotals};
-use crate::metric::{Measure, MetricSpec};
+use crate::metric::{CAP_UNITS_MIN, Measure, MetricSpec};
 use stats::experiment::strata::{Sizes, combine};
 use stats::experiment::{Comparison, Error, Moments, Sums, cuped, quantile};
 
 /// Units that both arms need in a phase for it to count: fewer have no variance worth the name.
 /// Their number does not depend on outcomes, so leaving them out does not bias anything.
-const PHASE_UNITS_MIN: u64 = 10;
+pub(super) const PHASE_UNITS_MIN: u64 = 10;
 
 /// A comparison over phases.
 #[derive(Debug, Clone, Copy)]
@@ -39,18 +40,50 @@ pub(super) fn arms_of<'a>(
     arms.iter().filter(|arm| question.phases.contains(&usize::from(arm.phase)))
 }
 
-/// Compares a variant with the control.
+/// The cap of a metric, in its own unit, if it has one that is known.
+pub(super) fn cap(data: &Data, spec: &MetricSpec) -> Option<f64> {
+    let known = data.summary.definition.metrics.iter().find(|known| known.name == spec.name)?;
+    match known.kind {
+        MetricKind::Revenue { cap, .. } if known.open_cap().is_none() => Some(cap as f64 / 1e6),
+        _ => None,
+    }
+}
+
+/// Why a metric cannot be compared yet, whatever the units did.
+pub(super) fn not_yet(data: &Data, spec: &MetricSpec, stratified: bool) -> Option<String> {
+    let metric = spec.counted()?;
+    let metrics = &data.summary.definition.metrics;
+    if metrics.iter().any(|known| known.name == spec.name && known.open_cap().is_some()) {
+        return Some(format!(
+            "its cap is taken once {CAP_UNITS_MIN} units whose window is over have any"
+        ));
+    }
+    let is_quantile = matches!(metric.kind, MetricKind::Quantile { .. });
+    let is_single = !is_quantile && !matches!(metric.kind, MetricKind::Ratio { .. });
+    let units = is_quantile && data.depth == Depth::Sums;
+    let strata = is_single && stratified && data.strata.is_none();
+    (units || strata).then(|| "every unit has to be looked at, once a minute".to_owned())
+}
+
+/// Compares a variant with the control, within strata if there are any.
 pub(super) fn compare(
     question: &Question<'_>,
     data: &Data,
     spec: &MetricSpec,
     variant: u16,
+    strata: Option<&Strata>,
 ) -> Result<Compared, Error> {
+    let metrics = &data.summary.definition.metrics;
+    let known = metrics.iter().position(|metric| metric.name == spec.name);
+    let metric = known.and_then(|index| Some((index, metrics.get(index)?.scales()[0])));
     let mut pairs = Vec::new();
     for phase in question.phases.clone() {
         let Ok(phase) = u16::try_from(phase) else { break };
-        if let Some(pair) = phase_pair(data, spec, phase, variant)? {
-            pairs.push(pair);
+        if let Some((adjusted, plain)) = phase_pair(data, spec, phase, variant)? {
+            let within = strata
+                .zip(metric)
+                .and_then(|(strata, at)| strata::compare(strata, spec, at, phase, variant));
+            pairs.push((within.unwrap_or(adjusted), plain));
         }
     }
     if pairs.is_empty() {
@@ -121,9 +154,8 @@ fn phase_pair(
         };
     }
     let definition = &data.summary.definition;
-    let Some(index) = definition.metrics.iter().position(|known| known.name == spec.name) else {
-        return Ok(None);
-    };
+    let known = |known: &Metric| known.name == spec.name && known.open_cap().is_none();
+    let Some(index) = definition.metrics.iter().position(known) else { return Ok(None) };
     let arms = &data.summary.arms;
     let sums = |variant| sums_of(arms, phase, variant, index);
     match (sums(variant), sums(0)) {
@@ -132,7 +164,12 @@ fn phase_pair(
     }
 }
 
-fn sums_of(arms: &[Arm], phase: u16, variant: u16, metric: usize) -> Option<&MetricSums> {
+pub(super) fn sums_of(
+    arms: &[Arm],
+    phase: u16,
+    variant: u16,
+    metric: usize,
+) -> Option<&MetricSums> {
     let arm = arms.iter().find(|arm| (arm.phase, arm.variant) == (phase, variant))?;
     arm.metrics.get(metric)
 }
@@ -153,9 +190,8 @@ fn pair_of_sums(
             if metric.lookback_us == 0 {
                 return Ok(plain);
             }
-            let scales = [first, first];
-            let adjusted = cuped::adjust(&treatment.moments(scales)?, &control.moments(scales)?);
-            Ok(plain.map(|(_, plain)| (adjusted.map_or(plain, |it| it.comparison), plain)))
+            let adjusted = single(true, first, treatment, control);
+            Ok(plain.map(|(_, plain)| (adjusted.unwrap_or(plain), plain)))
         }
         (MetricSums::Ratio(treatment), MetricSums::Ratio(control)) => {
             if too_small(treatment.units, control.units) {
@@ -182,7 +218,7 @@ fn pair_of_sums(
     }
 }
 
-fn only_after(sums: &Sums<2>) -> Sums<1> {
+pub(super) fn only_after(sums: &Sums<2>) -> Sums<1> {
     Sums { units: sums.units, sums: [sums.sums[0]], products: [[sums.products[0][0]]] }
 }
 

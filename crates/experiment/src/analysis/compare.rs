@@ -24,6 +24,7 @@ pub(super) fn metric(
         role,
         better: spec.better,
         is_share: spec.is_share(),
+        cap: arms::cap(data, spec),
         effects: effects.map(|variant| effect(question, data, spec, variant, look)).collect(),
     }
 }
@@ -60,7 +61,13 @@ fn effect(
         variance_reduction: None,
         phases: 0,
     };
-    let compared = match arms::compare(question, data, spec, variant) {
+    let stratified = question.plan.stratify.is_some();
+    if let Some(why) = arms::not_yet(data, spec, stratified) {
+        view.note = Some(why);
+        return view;
+    }
+    let strata = data.strata.as_ref().filter(|_| stratified);
+    let compared = match arms::compare(question, data, spec, variant, strata) {
         Ok(compared) => compared,
         Err(error) => {
             view.note = Some(error.to_string());

@@ -18,12 +18,16 @@ pub enum Depth {
 /// Everything that was recorded about one experiment, as far as it was asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Data {
+    /// How much was gathered.
+    pub depth: Depth,
     /// Sums and progress.
     pub summary: Summary,
     /// Events of quantile metrics by metric, phase and variant.
     pub quantiles: BTreeMap<(String, u16, u16), QuantileSample>,
     /// Sums by segment; empty unless they were asked for.
     pub segments: Vec<(Dimension, BTreeMap<String, Vec<Arm>>)>,
+    /// Sums by what the plan stratifies by; absent unless all units were looked at.
+    pub strata: Option<BTreeMap<String, Vec<Arm>>>,
     /// Sums of the units that were exposed at least so many days ago.
     pub cohort: Option<(u16, Vec<Arm>)>,
 }
@@ -38,7 +42,9 @@ impl Data {
     /// Only sums.
     #[must_use]
     pub fn of_summary(summary: Summary) -> Data {
-        Data { summary, quantiles: BTreeMap::new(), segments: Vec::new(), cohort: None }
+        let (quantiles, segments) = (BTreeMap::new(), Vec::new());
+        let depth = Depth::Sums;
+        Data { depth, summary, quantiles, segments, strata: None, cohort: None }
     }
 
     /// Reads what a question needs. `None` when the experiment is not measured.
@@ -49,6 +55,7 @@ impl Data {
         if depth == Depth::Sums {
             return Some(data);
         }
+        data.depth = depth;
         let variants = question.experiment.variants.len();
         let (phases, variants) = (
             u16::try_from(question.phases.start).ok()?..u16::try_from(question.phases.end).ok()?,
@@ -73,6 +80,8 @@ impl Data {
                 .filter_map(|by| Some((by, results.segments(key, by, ALWAYS)?)))
                 .collect();
         }
+        let by = question.plan.stratify;
+        data.strata = by.and_then(|by| results.segments(key, by, ALWAYS));
         data.cohort = cohort(results, question);
         Some(data)
     }

@@ -47,7 +47,12 @@ fn one(
         harmful: false,
         non_inferior: false,
     };
-    let comparison = match arms::compare(question, data, spec, variant) {
+    if let Some(why) = arms::not_yet(data, spec, false) {
+        view.note = Some(why);
+        return view;
+    }
+    // Not within strata: what protects users has to be seen at once.
+    let comparison = match arms::compare(question, data, spec, variant, None) {
         Ok(compared) => compared.comparison,
         Err(Error::NoVariance) => {
             // Such as no error in either arm: nothing speaks against it.
@@ -56,7 +61,10 @@ fn one(
             return view;
         }
         Err(error) => {
-            view.note = Some(error.to_string());
+            view.note = Some(match (spec.counted(), error) {
+                (None, Error::TooFewUnits { .. }) => "the gateway saw too few requests".to_owned(),
+                (_, error) => error.to_string(),
+            });
             return view;
         }
     };

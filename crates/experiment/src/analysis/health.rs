@@ -28,6 +28,7 @@ pub(super) fn report(question: &Question<'_>, data: &Data) -> HealthReport {
     let mut ratio = ratio(question, summary);
     if ratio.alarm {
         ratio.causes = causes(question, data);
+        ratio.everywhere = ratio.causes.is_empty() && !data.segments.is_empty();
     }
     let units = arms::units_per_arm(question, data);
     let all: u64 = units.iter().sum::<u64>() + summary.quarantined;
@@ -69,6 +70,8 @@ fn issues(question: &Question<'_>, report: &HealthReport) -> Vec<Issue> {
                 .to_owned();
         if let Some(cause) = report.ratio.causes.first() {
             text.push_str(&format!("; look at {} \"{}\"", cause.dimension, cause.segment));
+        } else if report.ratio.everywhere {
+            text.push_str("; it is the same in every segment, so look at what all have in common");
         }
         add(Severity::Blocks, "sample-ratio", text);
     }
@@ -142,7 +145,7 @@ pub(super) fn ratio(question: &Question<'_>, summary: &Summary) -> Ratio {
     let (observed, expected) = observed_and_expected(question, &summary.arms);
     let chi_square_p = srm::chi_square(&observed, &expected).ok().map(|test| test.p_value);
     let alarm = sequential_p.is_some_and(|p| p < RATIO_ALARM);
-    Ratio { sequential_p, chi_square_p, alarm, causes: Vec::new() }
+    Ratio { sequential_p, chi_square_p, alarm, causes: Vec::new(), everywhere: false }
 }
 
 /// Counts and expected shares of the compared variants in each phase.
@@ -179,8 +182,10 @@ fn observed_and_expected(question: &Question<'_>, arms: &[Arm]) -> (Vec<u64>, Ve
     (observed, expected)
 }
 
-/// Segments whose shares are off, the worst first.
+/// Segments whose shares are off, and further off than those of all units: where it comes from. The
+/// worst first.
 fn causes(question: &Question<'_>, data: &Data) -> Vec<Cause> {
+    let (all, all_expected) = observed_and_expected(question, &data.summary.arms);
     let mut causes = Vec::new();
     for (dimension, segments) in &data.segments {
         let count = segments.len() as f64;
@@ -188,7 +193,13 @@ fn causes(question: &Question<'_>, data: &Data) -> Vec<Cause> {
             let (observed, expected) = observed_and_expected(question, arms);
             let Ok(test) = srm::chi_square(&observed, &expected) else { continue };
             let p_value = (test.p_value * count).min(1.0);
-            if p_value < CAUSE_P && test.smallest_expected >= 5.0 {
+            // Were it off as all are, it would have this.
+            let as_all = expected.iter().zip(all.iter().zip(&all_expected));
+            let as_all: Vec<f64> =
+                as_all.map(|(own, (&all, expected))| own * all as f64 / expected).collect();
+            let other =
+                srm::chi_square(&observed, &as_all).is_ok_and(|it| it.p_value * count < CAUSE_P);
+            if p_value < CAUSE_P && other && test.smallest_expected >= 5.0 {
                 causes.push(Cause {
                     dimension: dimension_name(*dimension).to_owned(),
                     segment: segment_name(*dimension, segment),

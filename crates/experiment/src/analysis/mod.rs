@@ -17,7 +17,9 @@ mod posterior;
 mod power;
 mod requests;
 mod result;
+mod strata;
 mod verdict;
+pub(crate) mod words;
 
 pub use data::{Data, Depth};
 pub use plan::{
@@ -25,12 +27,12 @@ pub use plan::{
     Spending,
 };
 pub use posterior::bandit_weights;
-pub(crate) use verdict::change;
 pub use power::{Size, SizeQuestion, Week, size};
 pub use result::{
     Analysis, ArmCount, Cause, DayEffect, EffectView, GuardrailView, HealthReport, Issue,
     MetricView, MultipleExposure, Outcome, Ratio, SCHEMA, Severity, Standing, Verdict,
 };
+pub(crate) use verdict::change;
 
 use crate::metric::{MetricSpec, Role};
 use crate::model::{Experiment, UnixMillis};
@@ -72,17 +74,7 @@ impl<'a> Question<'a> {
     ) -> Question<'a> {
         let phases = 0..experiment.phases.len();
         let (left_out, rolled_out, looks, last_look) = (&[], None, &[], &[]);
-        Question {
-            experiment,
-            metrics,
-            plan,
-            phases,
-            left_out,
-            rolled_out,
-            looks,
-            last_look,
-            now,
-        }
+        Question { experiment, metrics, plan, phases, left_out, rolled_out, looks, last_look, now }
     }
 
     /// Indices of the variants that are compared with the control.

@@ -19,7 +19,8 @@ pub(super) fn days(question: &Question<'_>, data: &Data) -> Vec<DayEffect> {
             .map(|day| {
                 let name = format!("{}.day-{day}", spec.name);
                 let index = metrics.iter().position(|metric| metric.name == name)?;
-                let metric = (index, metrics.get(index)?);
+                let metric = metrics.get(index).filter(|metric| metric.open_cap().is_none());
+                let metric = (index, metric?);
                 let compared = arms::compare_sums(question, cohort, metric, variant).ok()?;
                 let least = question.least_units();
                 let enough = compared.comparison.units.iter().all(|&units| units >= least);

@@ -1,6 +1,7 @@
 //! How an experiment is analysed: declared before it begins, and kept.
 
-use super::Question;
+use super::{Question, words};
+use crate::ledger::Dimension;
 use serde::{Deserialize, Serialize};
 use stats::experiment::group_sequential::FRACTION_STEP_MIN;
 use stats::experiment::{ConfidenceSequence, Error, GroupSequential, Level};
@@ -109,6 +110,10 @@ pub struct Plan {
     pub mode: Mode,
     /// When a variant has won.
     pub rule: Rule,
+    /// What primary and secondary metrics are post-stratified by: a property that units had at
+    /// their first exposure. Not [`Dimension::Cache`], which a variant may change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stratify: Option<Dimension>,
     /// How long each step of a ramp takes at least, milliseconds.
     pub step_ms: u64,
     /// Whether the test itself begins with the first step of the ramp as its coverage, and rises
@@ -124,6 +129,7 @@ impl Default for Plan {
             correction: Correction::default(),
             mode: Mode::default(),
             rule: Rule::default(),
+            stratify: None,
             step_ms: STEP_MS,
             ramp_up: false,
         }
@@ -148,6 +154,11 @@ impl Plan {
             && !(1..=LOOKS_MAX).contains(&looks)
         {
             found.push(("looks", format!("a test has 1 to {LOOKS_MAX} looks")));
+        }
+        if self.stratify == Some(Dimension::Cache) {
+            let why = "what the cache does may depend on the variant: stratify by browser, \
+                       country, route or day";
+            found.push(("stratify", why.to_owned()));
         }
         if let Mode::Bandit { floor } = self.mode {
             let most = 1.0 / variants.max(1) as f64;
@@ -216,7 +227,7 @@ pub(super) fn look(question: &Question<'_>, units: u64) -> Look {
         Method::Fixed if units >= plan.units => Look::Fixed(level),
         Method::Fixed => Look::Hidden(format!(
             "intervals and p-values are hidden until the {} planned units are there",
-            plan.units
+            words::grouped(plan.units)
         )),
         Method::GroupSequential { looks, spending } => {
             let fraction = (units as f64 / plan.units.max(1) as f64).min(1.0);
@@ -229,7 +240,7 @@ pub(super) fn look(question: &Question<'_>, units: u64) -> Look {
                 return Look::Hidden("the last planned look has been taken".to_owned());
             }
             if fraction < next || fraction < last + FRACTION_STEP_MIN {
-                let at = (next * plan.units as f64).ceil();
+                let at = words::grouped((next * plan.units as f64).ceil() as u64);
                 return Look::Hidden(format!("look {number} of {looks} comes at {at} units"));
             }
             let mut fractions = question.looks.to_vec();

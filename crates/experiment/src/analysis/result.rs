@@ -144,8 +144,11 @@ pub struct Ratio {
     pub chi_square_p: Option<f64>,
     /// Whether there is an alarm.
     pub alarm: bool,
-    /// Segments whose shares are off, the worst first.
+    /// Segments whose shares are off, and further off than those of all; the worst first.
     pub causes: Vec<Cause>,
+    /// There is an alarm, and every segment is off alike.
+    #[serde(default)]
+    pub everywhere: bool,
 }
 
 /// A segment whose shares are off.
@@ -188,6 +191,10 @@ pub struct MetricView {
     pub better: Better,
     /// Whether its values are shares.
     pub is_share: bool,
+    /// The most that a unit counts, either sign, the same for all variants; null without a cap, or
+    /// while it has not been taken.
+    #[serde(default)]
+    pub cap: Option<f64>,
     /// Each variant against the control.
     pub effects: Vec<EffectView>,
 }

@@ -5,6 +5,7 @@ use super::plan::{Mode, Rule};
 use super::result::{
     EffectView, GuardrailView, HealthReport, MetricView, Outcome, Severity, Standing, Verdict,
 };
+use super::words::{grouped, lift, share};
 use crate::metric::Role;
 use crate::model::{Phase, Status};
 
@@ -54,8 +55,8 @@ pub(super) fn of(
         return verdict(Standing::Harmful, Some(&variant), text, reasons);
     }
     if let Some(variant) = question.rolled_out {
-        let share = share(question, variant) * 100.0;
-        let text = format!("\"{variant}\" is rolled out: {share:.1} % of the units get it");
+        let part = share_of(question, variant) * 100.0;
+        let text = format!("\"{variant}\" is rolled out: {part:.1} % of the units get it");
         let open = open_guardrails(guardrails, variant);
         return verdict(Standing::RolledOut, Some(variant), text, open);
     }
@@ -97,12 +98,17 @@ pub(super) fn of(
         let reasons = primary.effects.iter().flat_map(|effect| why(effect, primary)).collect();
         return verdict(Standing::Inconclusive, None, text, reasons);
     }
-    let text = format!("wait: {units} of {} planned units are there", question.plan.units);
+    let (there, planned) = (grouped(units), grouped(question.plan.units));
+    let text = if units >= question.plan.units {
+        format!("wait: {there} units are there, more than planned, but it is too early to decide")
+    } else {
+        format!("wait: {there} of {planned} planned units are there{}", pace(question, units))
+    };
     verdict(Standing::Waiting, None, text, missing)
 }
 
 /// The part of all units that gets a variant.
-fn share(question: &Question<'_>, variant: &str) -> f64 {
+fn share_of(question: &Question<'_>, variant: &str) -> f64 {
     let experiment = question.experiment;
     let index = experiment.variant_index(variant).map(usize::from);
     let shares = experiment.phases.last().map(Phase::shares).unwrap_or_default();
@@ -111,20 +117,34 @@ fn share(question: &Question<'_>, variant: &str) -> f64 {
     if all > 0.0 { own / all * experiment.coverage.fraction() } else { 0.0 }
 }
 
+/// When the planned units will be there, if they go on coming as they did; nothing on the first day.
+fn pace(question: &Question<'_>, units: u64) -> String {
+    let days = days(question);
+    let left = question.plan.units.saturating_sub(units);
+    if days < 1.0 || units == 0 || question.experiment.status != Status::Running {
+        return String::new();
+    }
+    let more = (left as f64 / (units as f64 / days)).ceil();
+    format!(" (about {} more days at this pace)", grouped(more as u64))
+}
+
 /// The first variant that does harm, and how.
 fn harm(metrics: &[MetricView], guardrails: &[GuardrailView]) -> Option<(String, Vec<String>)> {
     let by_guardrail = guardrails.iter().filter(|guardrail| guardrail.harmful);
     let mut all: Vec<(String, String)> = by_guardrail
         .map(|guardrail| {
             let change = change(guardrail);
-            (guardrail.variant.clone(), format!("guardrail {}: {change}, and worse", guardrail.name))
+            (
+                guardrail.variant.clone(),
+                format!("guardrail {}: {change}, and worse", guardrail.name),
+            )
         })
         .collect();
     for metric in metrics.iter().filter(|metric| metric.role == Role::Primary) {
         let worse = metric.effects.iter().filter(|effect| effect.outcome == Outcome::Worse);
         all.extend(worse.map(|effect| {
-            let lift = percent(effect.lift);
-            (effect.variant.clone(), format!("primary metric {}: {lift}, and worse", metric.name))
+            let size = lift(effect.lift);
+            (effect.variant.clone(), format!("primary metric {}: {size}, and worse", metric.name))
         }));
     }
     let variant = all.first()?.0.clone();
@@ -146,8 +166,8 @@ fn missing(question: &Question<'_>, health: &HealthReport) -> Vec<String> {
     };
     let few = health.arms.iter().filter(|arm| !left_out(&arm.variant));
     for arm in few.filter(|arm| arm.units < policy.min_units) {
-        missing
-            .push(format!("\"{}\" has {} of {} units", arm.variant, arm.units, policy.min_units));
+        let (there, needed) = (grouped(arm.units), grouped(policy.min_units));
+        missing.push(format!("\"{}\" has {there} of {needed} units", arm.variant));
     }
     missing
 }
@@ -167,13 +187,13 @@ fn has_won(question: &Question<'_>, effect: &EffectView) -> bool {
 fn open_guardrails(guardrails: &[GuardrailView], variant: &str) -> Vec<String> {
     let own = guardrails.iter().filter(|guardrail| guardrail.variant == variant);
     let open = own.filter_map(|guardrail| {
-        let margin = guardrail.margin * 100.0;
+        let (name, margin) = (&guardrail.name, share(guardrail.margin));
         if guardrail.exceeded {
             let change = change(guardrail);
-            Some(format!("guardrail {}: {change}, beyond its {margin} %", guardrail.name))
+            Some(format!("guardrail {name}: {change}, beyond its margin of {margin}"))
         } else if guardrail.underpowered {
-            let why = "cannot yet tell";
-            Some(format!("guardrail {} {why} {margin} % from nothing", guardrail.name))
+            let why = guardrail.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+            Some(format!("guardrail {name}: too few data yet to tell {margin} from nothing{why}"))
         } else {
             None
         }
@@ -184,9 +204,9 @@ fn open_guardrails(guardrails: &[GuardrailView], variant: &str) -> Vec<String> {
 fn why(effect: &EffectView, metric: &MetricView) -> Vec<String> {
     let interval = effect
         .lift_interval
-        .map(|[low, high]| format!(", between {} and {}", percent(low), percent(high)));
+        .map(|[low, high]| format!(", between {} and {}", lift(low), lift(high)));
     let interval = interval.unwrap_or_default();
-    vec![format!("{} of \"{}\": {}{interval}", metric.name, effect.variant, percent(effect.lift))]
+    vec![format!("{} of \"{}\": {}{interval}", metric.name, effect.variant, lift(effect.lift))]
 }
 
 /// How far a guardrail is from the control: by its lift or, when the control is zero, as it is.
@@ -196,10 +216,6 @@ pub(crate) fn change(guardrail: &GuardrailView) -> String {
             format!("{:.1} % instead of {:.1} %", value * 100.0, control * 100.0)
         }
         (None, Some(value), Some(control)) => format!("{value} instead of {control}"),
-        (lift, ..) => percent(lift),
+        (size, ..) => lift(size),
     }
-}
-
-fn percent(lift: Option<f64>) -> String {
-    lift.map_or_else(|| "unknown".to_owned(), |lift| format!("{:+.1} %", lift * 100.0))
 }

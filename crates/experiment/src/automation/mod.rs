@@ -7,6 +7,7 @@
 
 mod adopt;
 mod apply;
+mod caps;
 mod command;
 mod documents;
 mod layout;

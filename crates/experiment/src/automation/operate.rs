@@ -11,10 +11,11 @@ use crate::model::{self, Experiment, ExperimentSet, Problem, Share, Status, Unix
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How often automation looks at all units, for metrics that need it: quantiles of events.
+/// How often automation looks at all units, where it needs to: for quantiles of events, strata, and
+/// caps that are percentiles.
 const UNITS_EVERY_MS: u64 = 60_000;
 /// Who acts when nobody asked.
-const SELF: &str = "tidegate";
+pub(super) const SELF: &str = "tidegate";
 
 /// Why something was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +62,7 @@ pub struct Report {
 /// Works on experiments. One per store: it does one thing at a time.
 pub struct Operator {
     control: Arc<dyn Control>,
-    results: Arc<dyn Results>,
+    pub(super) results: Arc<dyn Results>,
     live: Option<Arc<Live>>,
     pub(super) turn: Mutex<()>,
     /// When all units were looked at last.
@@ -100,8 +101,11 @@ impl Loaded {
 }
 
 impl Loaded {
-    /// Whether a metric that decides something is a quantile of events.
+    /// Whether something that decides needs a look at all units.
     fn needs_units(&self) -> bool {
+        if self.plan.stratify.is_some() {
+            return true;
+        }
         let deciding = self.metrics.iter().filter(|(role, _)| *role != Role::Secondary);
         deciding.into_iter().any(|(_, spec)| spec.kind_name() == "quantile")
     }
@@ -262,7 +266,8 @@ impl Operator {
             self.units_at.store(now, Ordering::Relaxed);
         }
         let each = keys.map(|key| {
-            let done = self.act(&key, now, due);
+            let caps = if due { self.take_caps(&key, now) } else { Ok(()) };
+            let done = caps.and_then(|()| self.act(&key, now, due));
             (key, done)
         });
         each.filter(|(_, done)| !matches!(done, Ok(Action::None))).collect()
@@ -273,7 +278,11 @@ impl Operator {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut loaded = self.load(key)?;
         let depth = if units && loaded.needs_units() { Depth::Units } else { Depth::Sums };
-        let (analysis, mut action) = self.analysed(&loaded, now, depth);
+        let (mut analysis, mut action) = self.analysed(&loaded, now, depth);
+        if analysis.look.is_some() && depth == Depth::Sums {
+            // A planned look is taken once, so it is taken of everything.
+            (analysis, action) = self.analysed(&loaded, now, Depth::Units);
+        }
         loaded.state.looked(&analysis);
         if action == Action::None && analysis.look.is_none() {
             return Ok(action);

@@ -2,7 +2,7 @@
 
 use super::layout;
 use super::state::{Stage, State};
-use crate::analysis::{Analysis, GuardrailView, Mode, Plan, Standing, change};
+use crate::analysis::{Analysis, GuardrailView, Mode, Plan, Standing, change, words};
 use crate::model::{DecisionAction, Experiment, Share, Status, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -243,10 +243,10 @@ fn harm(guardrail: &GuardrailView) -> String {
 
 fn beyond(guardrail: &GuardrailView) -> Action {
     let GuardrailView { name, variant, margin, .. } = guardrail;
-    let margin = margin * 100.0;
+    let margin = words::share(*margin);
     Action::Hold {
         topic: format!("hold {name} {variant}"),
-        reason: format!("guardrail {name} of \"{variant}\" is beyond its {margin} %"),
+        reason: format!("guardrail {name} of \"{variant}\" is beyond its margin of {margin}"),
     }
 }
 

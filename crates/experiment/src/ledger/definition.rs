@@ -15,7 +15,8 @@ pub const EVENT_NAMES_MAX: usize = 4_096;
 /// Tables that ever were: one for each experiment and each time its units were dealt anew.
 pub const TABLES_MAX: usize = 16_384;
 
-/// An experiment as far as it is measured. It may grow by phases and metrics; what is there stays.
+/// An experiment as far as it is measured. It may grow by phases and metrics; what is there stays,
+/// but for a cap that is a percentile, which is set once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Definition {
@@ -81,7 +82,9 @@ impl Definition {
 
     /// Why it cannot take the place of another of the same experiment.
     fn conflict(&self, old: &Definition) -> Option<String> {
-        let keeps = self.deals.starts_with(&old.deals) && self.metrics.starts_with(&old.metrics);
+        let metrics = self.metrics.len() >= old.metrics.len()
+            && old.metrics.iter().zip(&self.metrics).all(|(old, new)| old.is_or_becomes(new));
+        let keeps = self.deals.starts_with(&old.deals) && metrics;
         (self.variants != old.variants || !keeps).then(|| {
             "variants, phases and metrics that are being measured cannot change: add new ones at \
              the end"
@@ -198,6 +201,9 @@ impl Definitions {
             histograms: 0,
             tables: Vec::new(),
         });
+        for (column, metric) in measured.columns.iter_mut().zip(&definition.metrics) {
+            column.metric.clone_from(metric);
+        }
         for metric in definition.metrics.iter().skip(measured.columns.len()) {
             let mut parts = Vec::with_capacity(2);
             for (event, amount) in metric.parts() {

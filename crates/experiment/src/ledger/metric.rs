@@ -34,8 +34,12 @@ pub enum MetricKind {
     Revenue {
         /// Name of the event.
         event: String,
-        /// Millionths, 0 or more.
+        /// Millionths, 0 or more. Of a percentile that has not been taken yet: [`TOTAL_MAX`].
         cap: i64,
+        /// The cap is this percentile, in parts per million, of the totals of units that have any:
+        /// taken once, of all variants together, and kept ([`Metric::capped_at`]).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        percentile: Option<u32>,
     },
     /// One total over another, by the delta method.
     Ratio {
@@ -105,6 +109,32 @@ impl Metric {
         }
     }
 
+    /// The percentile, in parts per million, that its cap will be, while that has not been taken.
+    #[must_use]
+    pub fn open_cap(&self) -> Option<u32> {
+        match self.kind {
+            MetricKind::Revenue { cap: TOTAL_MAX, percentile, .. } => percentile,
+            _ => None,
+        }
+    }
+
+    /// The same metric once the percentile has been taken.
+    #[must_use]
+    pub fn capped_at(&self, found: i64) -> Metric {
+        let mut metric = self.clone();
+        if let MetricKind::Revenue { cap, .. } = &mut metric.kind {
+            *cap = found;
+        }
+        metric
+    }
+
+    /// Whether `other` is this metric, or this one with the cap that its percentile became.
+    #[must_use]
+    pub fn is_or_becomes(&self, other: &Metric) -> bool {
+        let MetricKind::Revenue { cap, .. } = other.kind else { return self == other };
+        self == other || self.open_cap().is_some() && self.capped_at(cap) == *other
+    }
+
     /// Fixed-point steps of one whole, for [`stats::experiment::Sums::moments`]: of the value, or
     /// of the numerator, and of the denominator of a ratio.
     #[must_use]
@@ -139,6 +169,9 @@ impl Metric {
         match &self.kind {
             MetricKind::Revenue { cap, .. } if !(0..=TOTAL_MAX).contains(cap) => {
                 Some(format!("the cap must be 0 to {TOTAL_MAX} millionths"))
+            }
+            MetricKind::Revenue { percentile: Some(ppm), .. } if !(1..1_000_000).contains(ppm) => {
+                Some("the cap's percentile is 1 to 999999 parts per million".to_owned())
             }
             MetricKind::Quantile { ppm, .. } if !(1..1_000_000).contains(ppm) => {
                 Some("a quantile is 1 to 999999 parts per million".to_owned())
@@ -249,14 +282,18 @@ mod tests {
         let event = || "e".to_owned();
         assert_eq!(metric(MetricKind::Conversion { event: event() }).shape(5), 1);
         assert_eq!(metric(MetricKind::Count { event: event() }).shape(5), 5);
-        let revenue = metric(MetricKind::Revenue { event: event(), cap: 4 });
+        let revenue = metric(MetricKind::Revenue { event: event(), cap: 4, percentile: None });
         assert_eq!([revenue.shape(5), revenue.shape(-9), revenue.shape(3)], [4, -4, 3]);
         assert_eq!(metric(MetricKind::Mean { event: event() }).shape(i64::MIN), -TOTAL_MAX);
     }
 
     #[test]
     fn what_cannot_be_measured_is_refused() {
-        let kind = || MetricKind::Revenue { event: "e".into(), cap: 1 };
+        let revenue = |cap, percentile| {
+            let event = "e".into();
+            metric(MetricKind::Revenue { event, cap, percentile })
+        };
+        let kind = || MetricKind::Revenue { event: "e".into(), cap: 1, percentile: None };
         let horizon = 3 * DAY_US;
         assert_eq!(metric(kind()).problem(horizon), None);
         let wrong = [
@@ -264,7 +301,8 @@ mod tests {
             Metric { window_us: 0, ..metric(kind()) },
             Metric { delay_us: -1, ..metric(kind()) },
             Metric { lookback_us: horizon + 1, ..metric(kind()) },
-            metric(MetricKind::Revenue { event: "e".into(), cap: -1 }),
+            revenue(-1, None),
+            revenue(1, Some(1_000_000)),
             metric(MetricKind::Count { event: String::new() }),
             metric(MetricKind::Quantile { event: "e".into(), ppm: 950_000 }),
             metric(MetricKind::Quantile { event: "e".into(), ppm: 1_000_000 }),
@@ -272,6 +310,22 @@ mod tests {
         for metric in wrong {
             assert!(metric.problem(horizon).is_some(), "{metric:?}");
         }
+    }
+
+    #[test]
+    fn the_cap_of_a_percentile_is_set_once() {
+        let revenue = |cap, percentile| {
+            let event = "e".into();
+            metric(MetricKind::Revenue { event, cap, percentile })
+        };
+        let open = revenue(TOTAL_MAX, Some(990_000));
+        assert_eq!(open.open_cap(), Some(990_000));
+        let capped = open.capped_at(7);
+        assert_eq!((capped.open_cap(), &capped), (None, &revenue(7, Some(990_000))));
+        assert!(open.is_or_becomes(&open) && open.is_or_becomes(&capped));
+        assert!(!capped.is_or_becomes(&open) && !capped.is_or_becomes(&capped.capped_at(8)));
+        assert!(!open.is_or_becomes(&revenue(7, None)));
+        assert!(!revenue(TOTAL_MAX, None).is_or_becomes(&revenue(7, None)));
     }
 
     #[test]

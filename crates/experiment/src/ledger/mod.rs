@@ -255,12 +255,27 @@ impl Ledger {
             Err(error) => return Outcome::Refused(error.to_string()),
         };
         let horizon_us = self.settings.horizon_us;
+        let key = definition.experiment.clone();
+        let before = self.definitions.get(&key);
+        // A cap may be set now, which changes what every unit counts.
+        let recount = before.is_some_and(|old| {
+            old.definition.metrics.iter().any(|metric| metric.open_cap().is_some())
+        });
         if let Err(why) = self.definitions.define(definition, self.received_us, horizon_us) {
             return Outcome::Refused(why);
         }
         self.generation += 1;
         for shard in &mut self.shards {
             shard.fit(&self.definitions);
+        }
+        if let Some(measured) = self.definitions.get(&key).filter(|_| recount) {
+            for shard in &mut self.shards {
+                for &table in &measured.tables {
+                    if let Some(table) = shard.tables.get_mut(usize::from(table)) {
+                        table.recount(measured);
+                    }
+                }
+            }
         }
         Outcome::Applied(Fates::default())
     }

@@ -5,10 +5,12 @@ use super::sums::Cell;
 use super::table::Table;
 use super::{Definition, Fates, Ledger, MetricSums, TrafficTotals};
 use crate::event::UnixMicros;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// By what units are told apart; all of it is frozen at the first exposure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Dimension {
     /// Family of the browser.
     Browser,

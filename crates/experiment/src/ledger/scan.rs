@@ -125,9 +125,15 @@ impl<F: Fn(&mut dyn FnMut(&Ledger))> InSteps<F> {
         fits.then_some(sample)
     }
 
-    /// The totals of every unit for a metric, of all arms together and in no order: from them a cap
-    /// is found once ([`stats::experiment::cap::percentile`]). `None` for quantiles.
-    pub fn unit_totals(&self, experiment: &str, metric: &str) -> Option<Vec<i64>> {
+    /// The totals of the units that were first exposed before a time, for a metric, of all arms
+    /// together and in no order: from them a cap is found once
+    /// ([`stats::experiment::cap::percentile`]). `None` for quantiles.
+    pub fn unit_totals(
+        &self,
+        experiment: &str,
+        metric: &str,
+        before_us: UnixMicros,
+    ) -> Option<Vec<i64>> {
         let measured = self.measured(experiment)?;
         let column = column_of(&measured, metric)?;
         if column.histogram.is_some() {
@@ -135,7 +141,7 @@ impl<F: Fn(&mut dyn FnMut(&Ledger))> InSteps<F> {
         }
         let mut totals = Vec::new();
         self.walk(&measured, |seen| {
-            if is_counted(column, &seen) {
+            if is_counted(column, &seen) && seen.row.first_us < before_us {
                 totals.push(seen.table.shaped(column, seen.index)[0]);
             }
         })?;
@@ -321,7 +327,12 @@ impl Ledger {
 
     /// As [`InSteps::unit_totals`].
     #[must_use]
-    pub fn unit_totals(&self, experiment: &str, metric: &str) -> Option<Vec<i64>> {
-        self.whole().unit_totals(experiment, metric)
+    pub fn unit_totals(
+        &self,
+        experiment: &str,
+        metric: &str,
+        before_us: UnixMicros,
+    ) -> Option<Vec<i64>> {
+        self.whole().unit_totals(experiment, metric, before_us)
     }
 }

@@ -102,8 +102,14 @@ pub trait Results: Send + Sync {
         phase: u16,
         variant: u16,
     ) -> Option<QuantileSample>;
-    /// Totals of every unit for a metric, to declare a cap from.
-    fn unit_totals(&self, experiment: &str, metric: &str) -> Option<Vec<i64>>;
+    /// Totals of the units first exposed before a time for a metric, to take a cap from; looks at
+    /// every unit.
+    fn unit_totals(
+        &self,
+        experiment: &str,
+        metric: &str,
+        before_us: UnixMicros,
+    ) -> Option<Vec<i64>>;
     /// What became of all records.
     fn fates(&self) -> Fates;
 }

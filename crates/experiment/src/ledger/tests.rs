@@ -24,7 +24,10 @@ pub(super) fn metrics() -> Vec<Metric> {
         with_lookback(metric("bought", MetricKind::Conversion { event: buy() })),
         metric("views", MetricKind::Count { event: view() }),
         metric("spent", MetricKind::Mean { event: buy() }),
-        with_lookback(metric("revenue", MetricKind::Revenue { event: buy(), cap: 7 })),
+        with_lookback(metric(
+            "revenue",
+            MetricKind::Revenue { event: buy(), cap: 7, percentile: None },
+        )),
         with_lookback(metric(
             "per-view",
             MetricKind::Ratio {

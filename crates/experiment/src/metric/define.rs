@@ -62,7 +62,8 @@ pub fn definition(
     for metric in metrics.iter().flat_map(|(role, spec)| wanted(*role, spec)) {
         match all.iter().find(|known| known.name == metric.name) {
             None => all.push(metric),
-            Some(known) if *known == metric => {}
+            // With the cap that was taken, if it has one.
+            Some(known) if metric.is_or_becomes(known) => {}
             Some(_) => {
                 return Err(format!(
                     "metric \"{}\" is being measured by experiment \"{}\" and cannot change: give \

@@ -19,6 +19,8 @@ pub const MARGIN: f64 = 0.05;
 pub const LATENCY_MARGIN: f64 = 0.10;
 /// Relative margin of the built-in rate of errors.
 pub const ERROR_MARGIN: f64 = 0.25;
+/// Units with any total, and their windows over, before a cap that is a percentile is taken.
+pub const CAP_UNITS_MIN: usize = 200;
 /// The name of the built-in share of requests that failed.
 pub const ERROR_RATE: &str = "error-rate";
 

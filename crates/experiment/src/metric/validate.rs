@@ -95,6 +95,9 @@ fn kind_problem(kind: &MetricKind) -> Vec<String> {
         MetricKind::Revenue { cap, .. } if !(1..=TOTAL_MAX).contains(cap) => {
             problems.push("the cap must be above 0 and at most a thousand million".to_owned());
         }
+        MetricKind::Revenue { percentile: Some(ppm), .. } if !(1..1_000_000).contains(ppm) => {
+            problems.push("the cap's percentile must be above 0% and below 100%".to_owned());
+        }
         MetricKind::Quantile { ppm, .. } => problems.extend(quantile_problem(*ppm)),
         _ => {}
     }

@@ -44,8 +44,8 @@ impl Results for Store {
     ) -> Option<QuantileSample> {
         self.0.quantile_sample(experiment, metric, phase, variant)
     }
-    fn unit_totals(&self, experiment: &str, metric: &str) -> Option<Vec<i64>> {
-        self.0.unit_totals(experiment, metric)
+    fn unit_totals(&self, experiment: &str, metric: &str, before_us: i64) -> Option<Vec<i64>> {
+        self.0.unit_totals(experiment, metric, before_us)
     }
     fn fates(&self) -> Fates {
         self.0.fates()
@@ -69,7 +69,7 @@ fn declared() -> Vec<MetricSpec> {
         spec("bought", MetricKind::Conversion { event: buy() }, 0),
         spec("views", MetricKind::Count { event: view() }, 0),
         spec("spent", MetricKind::Mean { event: buy() }, DAY_US),
-        spec("revenue", MetricKind::Revenue { event: buy(), cap: 60_000_000 }, 0),
+        spec("revenue", MetricKind::Revenue { event: buy(), cap: 60_000_000, percentile: None }, 0),
         spec(
             "per-view",
             MetricKind::Ratio {

@@ -4,6 +4,7 @@ use experiment::analysis::{
     Analysis, EffectView, GuardrailView, HealthReport, Method, MetricView, Outcome, Severity,
     Standing,
 };
+use experiment::ledger::Dimension;
 use experiment::metric::Role;
 
 use super::draw;
@@ -57,7 +58,10 @@ fn health(analysis: &Analysis, style: Style) -> String {
             Severity::Blocks => style.verdict(false, "blocks"),
             Severity::Notice => "notice".to_owned(),
         };
-        text.push_str(&format!("  {word}: {}\n", issue.text));
+        // The verdict has already said why it is unsound.
+        let said = analysis.verdict.reasons.contains(&issue.text);
+        let what = if said { &issue.code } else { &issue.text };
+        text.push_str(&format!("  {word}: {what}\n"));
     }
     text.push_str(&format!("  {}\n", shares(health)));
     if health.multiple.units > 0 {
@@ -112,17 +116,51 @@ fn metrics(analysis: &Analysis, style: Style) -> String {
         Method::GroupSequential { .. } => "at planned looks",
         Method::Fixed => "at the planned number of units",
     };
+    let strata = analysis.plan.stratify.map(|by| format!(", compared within each {}", word(by)));
+    let method = format!("{method}{}", strata.unwrap_or_default());
+    let legend = "* decides; p: of no difference, corrected for several variants or metrics; wins: \
+                  chance to be better than the control";
+    let notes = std::iter::once(legend.to_owned()).chain(analysis.metrics.iter().flat_map(notes));
+    let notes: Vec<String> = notes.map(|note| format!("  {}\n", style.dim(&note))).collect();
     let head = style.bold("Metrics");
-    let mut text = format!("\n{head} {}\n{}", style.dim(method), table.render());
-    for metric in &analysis.metrics {
-        for effect in &metric.effects {
-            let Some(lift) = effect.shrunk_lift.map(signed) else { continue };
-            let (of, variant) = (&metric.name, &effect.variant);
-            let why = "is to be expected once it was chosen for its size";
-            text.push_str(&format!("  {}\n", style.dim(&format!("{of}, {variant}: {lift} {why}"))));
+    format!("\n{head} {}\n{}{}", style.dim(&method), table.render(), notes.concat())
+}
+
+/// What does not fit into the table.
+fn notes(metric: &MetricView) -> Vec<String> {
+    let name = &metric.name;
+    let mut notes: Vec<String> = Vec::new();
+    for note in metric.effects.iter().filter_map(|effect| effect.note.as_ref()) {
+        let line = format!("{name}: {note}");
+        if !notes.contains(&line) {
+            notes.push(line);
         }
     }
-    text
+    if let Some(cap) = metric.cap {
+        notes.push(format!("{name}: of one unit, {} counts at most", amount(cap)));
+    }
+    for effect in &metric.effects {
+        let variant = &effect.variant;
+        if let Some(lift) = effect.shrunk_lift {
+            let (lift, why) = (signed(lift), "what is chosen for its size looks too large");
+            notes.push(format!("{name} of {variant}: expect about {lift}; {why}"));
+        }
+        if let Some(less) = effect.variance_reduction.filter(|less| *less >= 0.005) {
+            let why = "removed by what was known before the exposure";
+            notes.push(format!("{name} of {variant}: {} of the variance {why}", percent(less)));
+        }
+    }
+    notes
+}
+
+fn word(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Browser => "browser",
+        Dimension::Country => "country",
+        Dimension::Route => "route",
+        Dimension::Cache => "cache status",
+        Dimension::Day => "day of first exposure",
+    }
 }
 
 fn row(metric: &MetricView, effect: &EffectView, scale: f64) -> [String; 9] {
@@ -138,7 +176,7 @@ fn row(metric: &MetricView, effect: &EffectView, scale: f64) -> [String; 9] {
     let says = match (effect.outcome, &effect.note) {
         (Outcome::Better, _) => "better".to_owned(),
         (Outcome::Worse, _) => "worse".to_owned(),
-        (Outcome::Unclear, Some(note)) => note.clone(),
+        (Outcome::Unclear, Some(_)) => "see below".to_owned(),
         (Outcome::Unclear, None) => "unclear".to_owned(),
     };
     [
@@ -181,14 +219,22 @@ fn guardrails(guardrails: &[GuardrailView], style: Style) -> String {
             says(guardrail),
         ]);
     }
-    format!("\n{}\n{}", style.bold("Guardrails"), table.render())
+    let mut notes: Vec<String> = Vec::new();
+    for (it, note) in guardrails.iter().filter_map(|it| Some((it, it.note.as_ref()?))) {
+        let line = format!("  {}\n", style.dim(&format!("{}: {note}", it.name)));
+        if !notes.contains(&line) {
+            notes.push(line);
+        }
+    }
+    let head = style.bold("Guardrails");
+    let what = style.dim("may get worse by no more than their margin");
+    format!("\n{head} {what}\n{}{}", table.render(), notes.concat())
 }
 
 fn says(guardrail: &GuardrailView) -> String {
-    if let Some(note) = &guardrail.note {
-        return note.clone();
-    }
-    let word = if guardrail.harmful {
+    let word = if guardrail.note.is_some() {
+        "see below"
+    } else if guardrail.harmful {
         "harmful"
     } else if guardrail.exceeded {
         "beyond its margin"

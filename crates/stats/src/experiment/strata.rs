@@ -1,6 +1,6 @@
 //! Comparisons within strata or phases, put together without comparing across them.
 
-use super::{Comparison, Error, Moments};
+use super::{Comparison, Error, Sums};
 
 /// Where the sizes of strata come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,42 +62,51 @@ pub fn combine(strata: &[Comparison], sizes: Sizes) -> Result<Comparison, Error>
 /// Most cells that [`post_stratify`] takes.
 pub const CELLS_MAX: usize = 10_000;
 
-/// Post-stratification over cells of a property that units had before the exposure: `[treatment,
-/// control]` per cell.
+/// Post-stratification over cells of a property that units had before the exposure: the sums of
+/// `[treatment, control]` per cell, each compared by `compare`, plainly or with a covariate.
 ///
-/// Cells with fewer than `least` units in an arm, or without variance, are joined with the largest
-/// cell. Not for phases: use [`combine`], which never pools.
+/// Cells with fewer than `least` units in an arm, or with an arm without variance, are joined with
+/// the largest cell. Not for phases: use [`combine`], which never pools.
 ///
 /// # Errors
 /// [`Error::Argument`] above [`CELLS_MAX`]; as [`combine`] when nothing is left.
-pub fn post_stratify(cells: &[[Moments<1>; 2]], least: u64) -> Result<Comparison, Error> {
+pub fn post_stratify<const K: usize>(
+    cells: &[[Sums<K>; 2]],
+    least: u64,
+    compare: impl Fn(&Sums<K>, &Sums<K>) -> Result<Comparison, Error>,
+) -> Result<Comparison, Error> {
     if cells.len() > CELLS_MAX {
         return Err(Error::argument("cells", "at most 10000"));
     }
-    let size = |cell: &[Moments<1>; 2]| cell[0].units.saturating_add(cell[1].units);
+    let size = |cell: &[Sums<K>; 2]| cell[0].units.saturating_add(cell[1].units);
     let largest = (0..cells.len()).max_by_key(|&index| size(&cells[index]));
     let Some(largest) = largest else {
         return Err(Error::TooFewUnits { units: 0, needed: 2 });
     };
-    let mut rest = cells[largest];
+    let varies = |it: &Comparison| it.treatment_variance > 0.0 && it.control_variance > 0.0;
+    let [mut treatment, mut control] = cells[largest];
     let mut strata = Vec::with_capacity(cells.len());
     for (index, cell) in cells.iter().enumerate() {
         if index == largest {
             continue;
         }
-        let enough = cell.iter().all(|arm| arm.units >= least.max(2) && arm.variance() > 0.0);
-        match Comparison::new(&cell[0], &cell[1]) {
-            Ok(comparison) if enough => strata.push(comparison),
-            _ => rest = [rest[0].pooled(&cell[0]), rest[1].pooled(&cell[1])],
+        let enough = cell.iter().all(|arm| arm.units >= least.max(2));
+        match compare(&cell[0], &cell[1]) {
+            Ok(comparison) if enough && varies(&comparison) => strata.push(comparison),
+            _ => {
+                treatment.merge(&cell[0])?;
+                control.merge(&cell[1])?;
+            }
         }
     }
-    strata.push(Comparison::new(&rest[0], &rest[1])?);
+    strata.push(compare(&treatment, &control)?);
     combine(&strata, Sizes::Random)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::Moments;
 
     fn arm(units: u64, mean: f64) -> Moments<1> {
         Moments { units, mean: [mean], covariance: [[1.0]] }
@@ -132,20 +141,30 @@ mod tests {
 
     #[test]
     fn small_cells_join_the_largest() {
+        let sums = |values: &[i64]| {
+            let mut sums = Sums::<1>::default();
+            values.iter().for_each(|&value| sums.add([value]).unwrap());
+            sums
+        };
+        let compare =
+            |t: &Sums<1>, c: &Sums<1>| Comparison::new(&t.moments([1.0])?, &c.moments([1.0])?);
+        let (large, small) = ([1, 5, 9, 4, 7, 2], [11, 13, 12]);
+        let same = [6; 4];
         let cells = [
-            [arm(100, 1.0), arm(100, 1.0)],
-            [arm(3, 9.0), arm(2, 9.0)],
-            [arm(50, 2.0), arm(50, 2.0)],
+            [sums(&large), sums(&large[1..])],
+            [sums(&[90]), sums(&[])],
+            [sums(&small), sums(&small)],
+            [sums(&same), sums(&large[..4])],
         ];
-        let stratified = post_stratify(&cells, 10).unwrap();
-        assert_eq!(stratified.units, [153, 152]);
-        let joined = Comparison::new(
-            &arm(100, 1.0).pooled(&arm(3, 9.0)),
-            &arm(100, 1.0).pooled(&arm(2, 9.0)),
-        )
-        .unwrap();
-        let by_hand = combine(&[phase((50, 2.0), (50, 2.0)), joined], Sizes::Random).unwrap();
-        assert_eq!(stratified, by_hand);
-        assert!(post_stratify(&[], 10).is_err());
+        let stratified = post_stratify(&cells, 3, compare).unwrap();
+        assert_eq!(stratified.units, [14, 12]);
+        // One unit is too few, and four that are the same say nothing about chance.
+        let mut joined = cells[0];
+        for cell in [cells[1], cells[3]] {
+            joined.iter_mut().zip(cell).for_each(|(own, more)| own.merge(&more).unwrap());
+        }
+        let each = [&cells[2], &joined].map(|cell| compare(&cell[0], &cell[1]).unwrap());
+        assert_eq!(stratified, combine(&each, Sizes::Random).unwrap());
+        assert!(post_stratify::<1>(&[], 10, compare).is_err());
     }
 }

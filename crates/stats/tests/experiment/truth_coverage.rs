@@ -7,8 +7,8 @@ use stats::experiment::proportions::{
 };
 use stats::experiment::strata::{Sizes, combine, post_stratify};
 use stats::experiment::{
-    Alternative, Better, Comparison, ConfidenceSequence, Effect, Level, Moments, cuped, multiple,
-    novelty, quantile, shrinkage, welch,
+    Alternative, Better, Comparison, ConfidenceSequence, Effect, Level, Moments, Sums, cuped,
+    multiple, novelty, quantile, shrinkage, welch,
 };
 
 use crate::sample::{Arm, Draws, compare, share, two_sided};
@@ -119,17 +119,19 @@ fn cuped_of_ratios() {
 fn post_stratification_with_effects_that_differ() {
     // Strata of 20 and 80 % with levels 10 and 1 and effects 1 and 0: 0.2 over 2.8 in all.
     let cells = |draws: &mut Draws, effect: f64| {
-        let mut cells = [Arm::<1>::new(), Arm::new()];
+        let mut cells = [Sums::<1>::default(); 2];
         for _ in 0..300 {
             let large = draws.chance(0.2);
             let level = if large { 10.0 + effect } else { 1.0 };
-            cells[usize::from(large)].add([level + draws.normal()]);
+            let value = 1e6 * (level + draws.normal());
+            cells[usize::from(large)].add([value.round() as i64]).unwrap();
         }
-        cells.map(|cell| cell.moments())
+        cells
     };
+    let plain = |t: &Sums<1>, c: &Sums<1>| Comparison::new(&t.moments([1e6])?, &c.moments([1e6])?);
     covers(26, 0.2, 0.2 / 2.8, |draws| {
         let (t, c) = (cells(draws, 1.0), cells(draws, 0.0));
-        post_stratify(&[[t[0], c[0]], [t[1], c[1]]], 10).unwrap()
+        post_stratify(&[[t[0], c[0]], [t[1], c[1]]], 10, plain).unwrap()
     });
 }
 

@@ -73,7 +73,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failed> {
         shop::CLERKS
     );
 
-    if std::env::var_os("ONLY6").is_some() { // TEMPORARY
+    if std::env::var_os("ONLY6").is_some() {
+        // TEMPORARY
         let trial = Trial::open(&shop, &folder)?;
         let outcome = trial.run(&shop, args.quiet)?;
         print_all(&format!("\n{}{}", lesson::text(&outcome), lesson::farewell()));

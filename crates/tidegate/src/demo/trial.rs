@@ -117,7 +117,8 @@ impl Trial {
     /// When the load cannot be started, or the API does not answer.
     pub(crate) fn run(&self, shop: &Shop, quiet: bool) -> Result<Outcome, Failed> {
         let params = params(self.address)?;
-        let till = Till::open(shop.desk(), self.api).map_err(|error| Failed::environment(&error))?;
+        let till =
+            Till::open(shop.desk(), self.api).map_err(|error| Failed::environment(&error))?;
         let began_ms = u64::try_from(now_us() / 1_000).unwrap_or(0);
         let result = thread::scope(|scope| {
             let (over, is_over) = sync_channel::<()>(0);
