@@ -141,6 +141,11 @@ fn too_little_or_senseless_input_is_refused() {
         choose(&unknown, &params(), &Evidence::default()),
         Err(ChooseError::TooShort { .. })
     ));
+    let months = Series { step_s: 86_400, counts: vec![1e6; 60], ..minutes(1, office) };
+    assert_eq!(
+        choose(&months, &params(), &Evidence::default()),
+        Err(ChooseError::TooCoarse { step_s: 86_400 })
+    );
     let week = minutes(7, office);
     let refused = |params: &Params| {
         matches!(choose(&week, params, &Evidence::default()), Err(ChooseError::Params(_)))

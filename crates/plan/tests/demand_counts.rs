@@ -175,6 +175,13 @@ fn what_is_broken_is_mended_and_said() {
         counts.findings,
         [Finding::Shifted { by_s: 100 }, Finding::Irregular { lines: 80, step_s: 3600 },]
     );
+    // No distance is that of most, but all are about a minute.
+    let late: Vec<String> =
+        (0..240).map(|n| format!("{},{}", START_S + 60 * n + n % 3, n % 5 + 20)).collect();
+    let counts = parse(&with_header(&late)).unwrap();
+    assert_eq!((counts.series.step_s, counts.series.len()), (60, 240));
+    assert_eq!(counts.series.total(), (0..240).map(|n| f64::from(n % 5 + 20)).sum::<f64>());
+    assert_eq!(counts.findings, [Finding::Irregular { lines: 160, step_s: 60 }]);
 
     // Counted lines by the minute leave out minutes without any.
     let sparse: String = (0..600_i64)

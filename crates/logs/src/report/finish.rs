@@ -269,10 +269,11 @@ impl Aggregate {
     pub fn instances(&self) -> Instances {
         let names = self.keys(Kind::Upstream);
         let numbered = (0..).zip(self.upstreams.iter().flatten());
-        let tracked = numbered.filter_map(|(id, one)| Some((id, one.as_ref()?)));
-        let window_s = window_s(tracked.clone().map(|(_, one)| one));
+        let tracked: Vec<(u32, &Tracked)> =
+            numbered.filter_map(|(id, one)| Some((id, one.as_ref()?))).collect();
+        let window_s = window_s(&tracked);
         let one = |(id, one): (u32, &Tracked)| one.instance(names.name(id).to_owned(), window_s);
-        let mut list: Vec<Instance> = tracked.map(one).collect();
+        let mut list: Vec<Instance> = tracked.into_iter().map(one).collect();
         list.sort_by(|a, b| (a.first_us, &a.key).cmp(&(b.first_us, &b.key)));
         Instances { window_s: window_s as u64, list }
     }

@@ -9,7 +9,8 @@ use super::series::Series;
 /// Pages of the series of one upstream, see [`Series`]: three days by seconds.
 const PAGES_MAX: usize = 1 << 10;
 /// Lengths of windows, in seconds: the shortest in which there is something to see is taken.
-const WINDOWS_S: [i64; 6] = [1, 10, 60, 600, 3600, 86_400];
+const WINDOWS_S: [i64; 6] = [1, 10, 60, 600, 3600, LONGEST_S];
+const LONGEST_S: i64 = 86_400;
 /// Requests in the window of most requests: enough that there is something to see.
 const WINDOW_REQUESTS: f64 = 50.0;
 /// Most windows of all upstreams together.
@@ -102,12 +103,12 @@ impl Tracked {
     }
 }
 
-/// The length of windows in which what upstream servers did can be told from chance.
-pub(crate) fn window_s<'a>(tracked: impl Iterator<Item = &'a Tracked> + Clone) -> i64 {
-    let shortest = tracked.clone().map(Tracked::step_s).max().unwrap_or(1);
+/// The length of windows in which there is something to see of upstream servers, each with its number.
+pub(crate) fn window_s(tracked: &[(u32, &Tracked)]) -> i64 {
+    let shortest = tracked.iter().map(|(_, one)| one.step_s()).max().unwrap_or(1);
     let fits = |window_s: &i64| {
         let (mut windows, mut requests, mut squares) = (0, 0.0, 0.0);
-        for ended in tracked.clone().flat_map(|one| one.ended(*window_s).into_values()) {
+        for ended in tracked.iter().flat_map(|(_, one)| one.ended(*window_s).into_values()) {
             windows += 1;
             requests += ended as f64;
             squares += (ended as f64).powi(2);
@@ -115,8 +116,8 @@ pub(crate) fn window_s<'a>(tracked: impl Iterator<Item = &'a Tracked> + Clone) -
         windows <= WINDOWS_MAX
             && (*window_s >= WINDOW_S_MAX || squares >= WINDOW_REQUESTS * requests)
     };
-    let longer = WINDOWS_S.into_iter().filter(|window_s| *window_s >= shortest);
-    longer.clone().find(fits).or(longer.last()).unwrap_or(86_400)
+    let mut longer = WINDOWS_S.into_iter().filter(|window_s| *window_s >= shortest);
+    longer.find(fits).unwrap_or(LONGEST_S)
 }
 
 #[cfg(test)]
@@ -143,9 +144,9 @@ mod tests {
         let filled = |per_s: u64| {
             let mut one = Tracked::new();
             (0..1200).for_each(|second| one.add(second * 1_000_000, None, 2, per_s));
-            window_s([&one].into_iter())
+            window_s(&[(0, &one)])
         };
         assert_eq!([50, 5, 1].map(filled), [1, 10, 60]);
-        assert_eq!(window_s([].into_iter()), 1);
+        assert_eq!(window_s(&[]), 1);
     }
 }

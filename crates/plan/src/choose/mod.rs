@@ -51,6 +51,10 @@ const FINALISTS: usize = 12;
 const DEARER: f64 = 1.02;
 /// Most points of the Pareto front.
 const PARETO_MAX: usize = 12;
+/// Longest steps of a demand that says anything about scaling, in seconds.
+const STEP_S_MAX: u32 = 3600;
+/// Longest steps that hide no peaks worth a word, in seconds.
+const FINE_STEP_S: u32 = 300;
 /// Most instances that a demand may need.
 const NEED_MAX: f64 = INSTANCES_MAX as f64 / 2.0;
 
@@ -69,6 +73,15 @@ pub enum ChooseError {
         /// Days of which the demand is known.
         days: f64,
     },
+    /// Steps are too long.
+    #[error(
+        "steps of {step_s} s hide what a policy has to answer to: count by the hour at least, better by \
+         the minute"
+    )]
+    TooCoarse {
+        /// Length of a step, in seconds.
+        step_s: u32,
+    },
     /// There is nothing to serve.
     #[error(
         "the history has no requests in the part to learn from or in the part that is held out: \
@@ -77,8 +90,8 @@ pub enum ChooseError {
     NoDemand,
     /// More instances are needed than are computed with.
     #[error(
-        "the busiest step needs {needed:.0} instances, more than {NEED_MAX:.0}: check the capacity \
-         of an instance"
+        "the busiest step needs {needed:.1e} instances, more than {NEED_MAX:.0}: check its count and the \
+         capacity of an instance"
     )]
     TooLarge {
         /// Instances that the busiest step needs.
@@ -114,6 +127,9 @@ impl<'a> Case<'a> {
     fn new(series: &Series, params: &'a Params, holidays: &Holidays) -> Result<Self, ChooseError> {
         if let Some(fault) = params.fault() {
             return Err(ChooseError::Params(fault));
+        }
+        if series.step_s > STEP_S_MAX {
+            return Err(ChooseError::TooCoarse { step_s: series.step_s });
         }
         let whole = demand::simulated(series);
         let days = demand::known_days(&whole);
@@ -215,6 +231,13 @@ pub fn choose(
     let concurrency = concurrency::advise(params, &evidence.points);
     let mut findings = findings(&case, &ranked, &held_out, accepted.is_none());
     findings.extend(concurrency.doubt(params));
+    if series.step_s > FINE_STEP_S {
+        findings.push(format!(
+            "counts in steps of {} s do not show the peaks within them, for which more is needed: \
+             count by the minute",
+            series.step_s
+        ));
+    }
     Ok(Answer {
         schema: answer::SCHEMA.to_owned(),
         recommended: Recommended::new(recommended),
@@ -433,8 +456,8 @@ fn findings(
         ));
     }
     let unknown = case.whole.counts.iter().filter(|count| !count.is_finite()).count();
-    if unknown > 0 {
-        let share = unknown as f64 / case.whole.len() as f64 * 100.0;
+    let share = unknown as f64 / case.whole.len() as f64 * 100.0;
+    if share >= 0.1 {
         found.push(format!("{share:.1} % of the history is unknown and counts for nothing"));
     }
     let limit = case.params.late_share;

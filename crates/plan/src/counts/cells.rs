@@ -32,7 +32,18 @@ pub(super) struct Row {
     pub(super) line: usize,
 }
 
-/// Puts `rows` into steps of their most frequent distance.
+/// Steps that people count in, in seconds.
+const USUAL_STEPS_S: [i64; 16] =
+    [1, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 21_600, DAY_S];
+
+/// How far the mean distance of rows may be from a usual step, as a share of it.
+const USUAL_STEP_OFF: f64 = 0.02;
+
+/// Share of the rows that have the most frequent distance, of those that have about it, from which on
+/// it is the step.
+const REGULAR_MIN: f64 = 0.9;
+
+/// Puts `rows` into steps of their most frequent distance, or of the usual one that they are about.
 pub(super) fn series_of(
     mut rows: Vec<Row>,
     zone: TimeZone,
@@ -46,7 +57,7 @@ pub(super) fn series_of(
     rows.sort_by_key(|row| row.time_s);
     let rows = longest_stretch(&rows, findings);
     let distances = rows.windows(2).map(|pair| pair[1].time_s - pair[0].time_s);
-    let Some(step) = most_frequent(distances.filter(|&distance| distance > 0).collect()) else {
+    let Some(step) = step_of(distances.filter(|&distance| distance > 0).collect()) else {
         return match rows {
             [] => Err(CountsError::Empty),
             some => Err(CountsError::TooShort { steps: some.len(), span_s: 0 }),
@@ -91,6 +102,21 @@ pub(super) fn series_of(
     fill_zeros(&mut series, findings);
     report_gaps(&series, findings);
     Ok(series)
+}
+
+/// The step of rows with such `distances`. Times that are told a little late or early have many
+/// distances, of which the most frequent one says less than their mean.
+fn step_of(distances: Vec<i64>) -> Option<i64> {
+    let step = most_frequent(distances.clone())?;
+    let near = |distance: &i64| (step / 2..=step + step / 2).contains(distance);
+    let near: Vec<i64> = distances.into_iter().filter(near).collect();
+    let same = near.iter().filter(|&&distance| distance == step).count();
+    if same as f64 >= REGULAR_MIN * near.len() as f64 {
+        return Some(step);
+    }
+    let mean = near.iter().sum::<i64>() as f64 / near.len() as f64;
+    let is_about = |usual: &i64| (mean / *usual as f64 - 1.0).abs() <= USUAL_STEP_OFF;
+    Some(USUAL_STEPS_S.into_iter().find(is_about).unwrap_or(step))
 }
 
 /// The most rows without a gap of more than [`STRETCH_GAP_S`] between them.

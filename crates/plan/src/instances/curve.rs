@@ -15,6 +15,9 @@ const STRETCH_REQUESTS: f64 = 400.0;
 /// Length of a stretch that ends sooner, in seconds, and the requests that it must have.
 const STRETCH_S_MAX: i64 = 600;
 const STRETCH_REQUESTS_MIN: f64 = 100.0;
+/// How far the requests of a window may be from those of the stretch before it to belong to it, in
+/// standard deviations of a Poisson process.
+const CHANCE: f64 = 5.0;
 /// Fewest points of a curve that a law is fitted to: it has three parameters.
 const POINTS_MIN: usize = 4;
 /// Smallest ratio of the loads of neighbouring points.
@@ -103,6 +106,12 @@ impl Stretch {
         self.busy_s / self.length_s as f64
     }
 
+    /// Whether `next` differs from this by chance only. Nothing is like everything.
+    fn is_like(&self, next: &Self) -> bool {
+        let expected = self.ended / self.length_s.max(1) as f64 * next.length_s as f64;
+        self.length_s == 0 || (next.ended - expected).abs() <= CHANCE * expected.max(1.0).sqrt()
+    }
+
     fn add(&mut self, other: &Self) {
         self.length_s += other.length_s;
         self.ended += other.ended;
@@ -110,7 +119,7 @@ impl Stretch {
     }
 }
 
-/// `windows` from `warm_s` on, put together until they hold enough requests.
+/// `windows` from `warm_s` on, put together until they hold enough requests or the load changes.
 fn stretches(windows: &[Window], warm_s: f64, window_s: i64) -> Vec<Stretch> {
     // Its first and its last window an instance may not have been there from begin to end.
     let whole = windows.iter().skip(1).take(windows.len().saturating_sub(2));
@@ -119,17 +128,18 @@ fn stretches(windows: &[Window], warm_s: f64, window_s: i64) -> Vec<Stretch> {
     let mut end_s = i64::MIN;
     for window in whole.filter(|window| window.start_s as f64 >= warm_s) {
         let Some(busy_s) = window.busy_s.filter(|busy_s| *busy_s > 0.0) else { continue };
-        if window.start_s != end_s {
-            open = Stretch::default();
+        let next = Stretch { length_s: window_s, ended: window.ended, busy_s };
+        if window.start_s != end_s || !open.is_like(&next) {
+            done.push(std::mem::take(&mut open));
         }
         end_s = window.start_s + window_s;
-        open.add(&Stretch { length_s: window_s, ended: window.ended, busy_s });
-        let is_long = open.length_s >= STRETCH_S_MAX;
-        if open.ended >= STRETCH_REQUESTS || is_long {
-            done.extend(Some(open).filter(|open| open.ended >= STRETCH_REQUESTS_MIN));
-            open = Stretch::default();
+        open.add(&next);
+        if open.ended >= STRETCH_REQUESTS || open.length_s >= STRETCH_S_MAX {
+            done.push(std::mem::take(&mut open));
         }
     }
+    done.push(open);
+    done.retain(|stretch| stretch.ended >= STRETCH_REQUESTS_MIN);
     done
 }
 

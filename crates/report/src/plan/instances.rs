@@ -69,7 +69,7 @@ fn begin(newcomer: &Newcomer) -> String {
     match newcomer.failing_s {
         Some(0.0) => {}
         Some(seconds) => {
-            told.push(format!("first without error after {}", format::length(seconds)))
+            told.push(format!("first without error after {}", format::length(seconds)));
         }
         None => told.push("never without error".to_owned()),
     }

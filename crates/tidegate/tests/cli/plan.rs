@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -50,9 +51,12 @@ fn plan_json(file: &Path, more: &[&str]) -> (i32, Value) {
 
 #[test]
 fn daily_jumps_are_planned_for() {
-    let (_folder, counts) = office_csv(14);
+    let (folder, counts) = office_csv(14);
     let flags = ["--capacity", "50/s", "--timezone", "UTC", "--price", "0.05", "--boot", "2m"];
-    let (code, json) = plan_json(&counts, &flags);
+    let file = folder.path().join("plan.json");
+    let Ran { code, stdout: text, .. } =
+        plan(&counts, &[&flags[..], &["--json", path(&file)]].concat());
+    let json: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     assert_eq!(code, 0, "{json:#}");
     assert_eq!(
         (&json["schema"], &json["gain"]),
@@ -72,7 +76,6 @@ fn daily_jumps_are_planned_for() {
     assert_eq!(json["forecast"]["requests"].as_array().unwrap().len(), 168);
     assert_eq!(json["system"]["capacity-per-s"], 50.0);
 
-    let text = plan(&counts, &flags).stdout;
     assert!(text.starts_with("Plan\nRecommended: keda at"), "{text}");
     for part in
         ["Instances by hour of the day", "provisioned", "fixed-peak", "slow-boot-x2", "Concurrency"]
@@ -83,7 +86,7 @@ fn daily_jumps_are_planned_for() {
 
 #[test]
 fn manifests_go_to_stdout_and_the_plan_to_stderr() {
-    let (_folder, counts) = office_csv(14);
+    let (folder, counts) = office_csv(4);
     let flags =
         ["--capacity", "50/s", "--timezone", "Europe/Paris", "--boot", "2m", "--name", "shop"];
     for (format, first) in [
@@ -93,6 +96,7 @@ fn manifests_go_to_stdout_and_the_plan_to_stderr() {
         ("aws", "aws application-autoscaling put-scheduled-action"),
         ("lambda", "\"ResourceId\": \"function:shop:live\""),
         ("cron", "CRON_TZ=Europe/Paris"),
+        ("gateway", "[upstream.\"shop\"]"),
     ] {
         let ran = plan(&counts, &[&flags[..], &["--emit", format]].concat());
         assert!(matches!(ran.code, 0 | 1), "{format}: {}", ran.stderr);
@@ -103,6 +107,12 @@ fn manifests_go_to_stdout_and_the_plan_to_stderr() {
         );
         assert!(ran.stderr.starts_with("Plan"), "{format}: {}", ran.stderr);
         assert!(!ran.stdout.contains("Alternatives"));
+        if format == "gateway" {
+            let file = folder.path().join("gateway.toml");
+            fs::write(&file, ran.stdout).unwrap();
+            let checked = tidegate(&["config", "check", path(&file)]);
+            assert_eq!(checked.code, 0, "{}", checked.stderr);
+        }
     }
     assert_eq!(plan(&counts, &["--capacity", "50/s", "--emit", "nomad"]).code, 2);
     assert_eq!(plan(&counts, &["--capacity", "50/s", "--emit", "hpa", "--json", "-"]).code, 2);
@@ -121,6 +131,12 @@ fn what_cannot_be_planned_from_is_refused_with_a_reason() {
         ("two days less an hour", csv(0..47 * 60, office), 4, "needs at least 2"),
         ("no requests", csv(0..4 * 1440, |_| 0.0), 4, "no demand"),
         ("negative", format!("{header}{}{}", row(0, 5), row(60, -1)), 2, "negative"),
+        (
+            "a week of days",
+            (0..60).fold(header.to_owned(), |text, day| text + &row(day * 86_400, day)),
+            4,
+            "by the hour",
+        ),
         ("no numbers", "timestamp,requests\na,b\nc,d\n".to_owned(), 2, "cannot be read"),
         ("prose", "to be or not to be\nthat is the question\n".to_owned(), 2, "none of 2 lines"),
         ("binary", "\u{0}\u{1}\u{fffd}".to_owned(), 2, "none of 1 lines"),
@@ -288,6 +304,110 @@ fn logs_are_read_with_their_durations_and_zone() {
     assert!(hours[8].as_f64().unwrap() > 5.0 * hours[7].as_f64().unwrap());
     let (_, json) = plan_json(&log, &[&flags[..], &["--until", "2026-03-03"]].concat());
     assert!(json["refused"].is_string(), "{json:#}");
+}
+
+/// The same counts, packed in every way that is read.
+#[test]
+fn compressed_counts_are_counts() {
+    let text = csv(0..2880, office);
+    let gzip = {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let bzip2 = {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let xz = {
+        let options = lzma_rust2::XzOptions::with_preset(1);
+        let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zstd = zstd::encode_all(text.as_bytes(), 1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [("gz", gzip), ("bz2", bzip2), ("xz", xz), ("zst", zstd)] {
+        let file = folder.path().join(format!("counts.csv.{name}"));
+        fs::write(&file, bytes).unwrap();
+        let ran = plan(&file, &["--json", "-"]);
+        let json: Value = serde_json::from_str(&ran.stdout)
+            .unwrap_or_else(|error| panic!("{name}: {error}: {}", ran.stderr));
+        assert_eq!(
+            (&json["demand"]["step-s"], json["demand"]["requests"].as_f64()),
+            (&60.into(), Some(2.0 * (600.0 * 120_000.0 + 840.0 * 6000.0))),
+            "{name}"
+        );
+    }
+}
+
+/// Two servers that answer 20/s for one request in flight, at most 85/s for 9.7 and less for more:
+/// half a minute of each hour at one of eight loads, else hardly anything to do. A third one joins on
+/// the second day.
+#[test]
+fn instances_of_a_log_give_the_concurrency_limit() {
+    const LOADS: [f64; 8] = [1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 13.0, 16.0];
+    const STEP_S: f64 = 30.0;
+    let law = |n: f64| 20.0 * n / (1.0 + 0.05 * (n - 1.0) + 0.01 * n * (n - 1.0));
+    let mut lines: Vec<(f64, String)> = Vec::new();
+    for hour in 0..52_u32 {
+        let load = LOADS[hour as usize % LOADS.len()];
+        let servers = if hour < 26 { 2 } else { 3 };
+        let requests = (law(load) * STEP_S).floor() as u32;
+        for (server, request) in (1..=servers).flat_map(|s| (6..720).map(move |r| (s, r))) {
+            let end = f64::from(hour) * 3600.0 + f64::from(request) * 5.0 + 1.0;
+            let line = format!("192.0.2.1 GET /a 200 0.047 10.0.0.{server}:80");
+            lines.push((end, format!("{:.3} {line}", MONDAY_S as f64 + end)));
+        }
+        for (server, request) in (1..=servers).flat_map(|s| (0..requests).map(move |r| (s, r))) {
+            let took = load / law(load);
+            let end = f64::from(hour) * 3600.0 + f64::from(request) / law(load) + took;
+            let line = format!("192.0.2.1 GET /a 200 {took:.3} 10.0.0.{server}:80");
+            lines.push((end, format!("{:.3} {line}", MONDAY_S as f64 + end)));
+        }
+    }
+    lines.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
+    let (folder, log) = file("access.log", &text);
+    let format = "$msec $remote_addr $request_method $uri $status $request_time $upstream_addr";
+    let out = folder.path().join("plan.json");
+    let ran = plan(
+        &log,
+        &[
+            "--log-format",
+            format,
+            "--capacity",
+            "100/s",
+            "--timezone",
+            "UTC",
+            "--controllers",
+            "hpa",
+            "--late-after",
+            "2s",
+            "--json",
+            path(&out),
+        ],
+    );
+    assert!(matches!(ran.code, 0 | 1), "{}", ran.stderr);
+    let json: Value = serde_json::from_slice(&fs::read(&out).unwrap()).unwrap();
+    let instances = &json["demand"]["instances"];
+    assert_eq!((&instances["least"], &instances["most"]), (&2.into(), &3.into()), "{instances:#}");
+    assert_eq!(instances["new"][0]["key"], "10.0.0.3:80");
+    assert_eq!(instances["no-fit"], Value::Null);
+    for point in instances["curve"].as_array().unwrap() {
+        let [n, x] = ["in-flight", "per-s"].map(|key| point[key].as_f64().unwrap());
+        assert!((x / law(n) - 1.0).abs() < 0.06, "{point}");
+    }
+    let advice = &json["concurrency"];
+    let turn = advice["by-usl"].as_f64().unwrap();
+    assert!((turn - 9.75).abs() < 0.8, "{advice:#}");
+    assert_eq!(advice["limit"].as_f64(), Some(turn.floor()), "{advice:#}");
+    let findings = json["findings"].to_string();
+    assert!(findings.contains("measured instances answer at most"), "{findings}");
+    for part in ["upstream servers at a time: 2 to 3", "throughput turns at 9", "[upstream.NAME]"] {
+        assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
+    }
 }
 
 /// Every recorded trace is planned for or refused with a reason: what becomes of which is stored, with

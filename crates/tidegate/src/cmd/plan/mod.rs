@@ -129,9 +129,11 @@ fn decide(chosen: Result<Answer, ChooseError>) -> Result<(Result<Answer, String>
     match chosen {
         Ok(answer) if answer.held_out.meets_objective => Ok((Ok(answer), Exit::Ok)),
         Ok(answer) => Ok((Ok(answer), Exit::No)),
-        Err(error @ (ChooseError::TooShort { .. } | ChooseError::NoDemand)) => {
-            Ok((Err(error.to_string()), Exit::Doubtful))
-        }
+        Err(
+            error @ (ChooseError::TooShort { .. }
+            | ChooseError::TooCoarse { .. }
+            | ChooseError::NoDemand),
+        ) => Ok((Err(error.to_string()), Exit::Doubtful)),
         Err(error) => Err(Failed::usage(error.to_string())),
     }
 }
