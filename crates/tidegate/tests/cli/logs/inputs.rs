@@ -162,6 +162,19 @@ fn what_is_not_there_is_told() {
 }
 
 #[test]
+fn a_copy_counts_and_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "access.log.1", lines(0..10));
+    write(folder.path(), "access.log.1.gz", gzip(&lines(0..10)));
+    write(folder.path(), "access.log", lines(10..20));
+    let (report, ran) = logs(&[path(folder.path())]);
+    assert_eq!(ran.code, 0);
+    assert_eq!(totals(&report), [30, 30, 0]);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("access.log.1.gz begins as "), "{}", ran.stderr);
+}
+
+#[test]
 fn a_damaged_file_gives_what_came_before_the_damage() {
     let folder = tempfile::tempdir().unwrap();
     let whole = gzip(&lines(0..20_000));
@@ -190,9 +203,6 @@ fn next_to_nothing_is_reported_as_such() {
     assert_eq!(totals(&one), [1, 1, 0]);
     assert_eq!(one["totals"]["first"], one["totals"]["last"]);
     assert_eq!(one["notes"].as_array().unwrap().len(), 0, "{}", one["notes"]);
-    for text in [none, one] {
-        drop(text);
-    }
     let ran = tidegate(&["logs", path(&empty)]);
     assert_eq!(ran.code, 0);
     assert!(ran.stdout.contains("There was no line to read"), "{}", ran.stdout);
