@@ -241,6 +241,8 @@ fn who_asks_far_more_than_the_others() {
         .map(|name| Record { client: name.as_bytes(), ..hit(0, "", "/", 200) })
         .collect();
     records.extend((0..900).map(|n| from(n % 60, "203.0.113.5")));
+    // A neighbour, who does not make them a network that asks often.
+    records.push(from(0, "203.0.113.6"));
     // Ten clients of one network, none of which stands out much by itself.
     let network: Vec<String> = (1..=10).map(|n| format!("192.0.2.{n}")).collect();
     for name in &network {
