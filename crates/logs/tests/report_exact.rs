@@ -103,6 +103,9 @@ fn visitors_are_counted_by_date_in_the_zone_of_the_log() {
     let seen = report(&same_day);
     assert_eq!(seen.totals.unique_visitors, 1);
     assert_eq!(counts(&seen, Panel::Day), [("2026-02-01", 2, 1)]);
+    assert_eq!(seen.notes, [""; 0]);
+    let notes = report(&[in_zone(0, -210), in_zone(0, 120)]).notes;
+    assert!(notes.len() == 1 && notes[0].contains("from -03:30 to +02:00"), "{notes:?}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(crate) use self::reading::ReadingFlags;
     tidegate logs access.log --log-format /etc/nginx/nginx.conf --json report.json\n  \
     tidegate logs --follow access.log\n\n\
     Formats are detected: common, combined, nginx, Apache, JSON lines, CSV, W3C/IIS/CloudFront, \
-    AWS load balancers, HAProxy and others; docs/reference/log-formats.md.\n\
+    AWS, Google Cloud Storage, HAProxy, Squid, Envoy and others; docs/reference/log-formats.md.\n\
     Conditions: docs/reference/logs.md.")]
 pub(crate) struct LogsArgs {
     /// Files, globs, directories; - is stdin; .gz .zst .bz2 .xz are told by their content

@@ -105,6 +105,27 @@ fn a_log_format_is_a_string_or_a_configuration_file() {
         assert_eq!(report["latency"]["max-us"], 500_000, "{format}");
         assert_eq!(report["totals"]["first"], "2026-10-10T13:55:36Z", "{format}");
     }
+    // Names of formats that are detected, as GoAccess has them.
+    let detected = write(folder.path(), "access.log", lines(0..1));
+    let config = write(folder.path(), "goaccess.conf", "# mine\nlog-format COMBINED\n");
+    for name in [
+        "COMBINED",
+        "VCOMBINED",
+        "COMMON",
+        "VCOMMON",
+        "W3C",
+        "CLOUDFRONT",
+        "CLOUDSTORAGE",
+        "AWSELB",
+        "AWSALB",
+        "AWSS3",
+        "SQUID",
+        "CADDY",
+        "TRAEFIKCLF",
+        path(&config),
+    ] {
+        assert_eq!(totals(&report(&[path(&detected), "--log-format", name])), [1, 1, 0], "{name}");
+    }
     let empty = write(folder.path(), "other.conf", "http { server { listen 80; } }\n");
     for (wrong, code, text) in [
         ("no format", 2, "`$` variables"),
