@@ -17,9 +17,7 @@ use traffic::Hit;
 /// A truncated gzip file gives right hits up to its end. In a corrupt one, the last hits before the
 /// failure may be wrong: gzip finds damage late, at the latest by the checksum at its end.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{origin}: reading stopped after line {line}: {source}; the file may be damaged or cut short, copy it again"
-)]
+#[error("{origin}: reading stopped after line {line}: {source}; {}", advice(source))]
 pub struct ReadError {
     /// File name or other name of the input.
     pub origin: String,
@@ -27,6 +25,14 @@ pub struct ReadError {
     pub line: u64,
     /// What the system or the decompressor said.
     pub source: io::Error,
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "check its permissions",
+        io::ErrorKind::NotFound => "it was removed meanwhile",
+        _ => "the file may be damaged or cut short, copy it again",
+    }
 }
 
 /// Reads an access log: buffers of fixed size, whatever the input.

@@ -70,14 +70,13 @@ impl Source {
             if metadata.is_file() { File::open(path).map(|_| metadata) } else { Ok(metadata) }
         });
         let metadata = opened.map_err(|source| OpenError { path: path.to_path_buf(), source })?;
-        Ok(Self {
-            name: path.display().to_string(),
-            place: Place::File(path.to_path_buf()),
-            stored_bytes: metadata.len(),
-            first_us: None,
-            start: None,
-            from: None,
-        })
+        Ok(Self::of_file(path, metadata.len()))
+    }
+
+    fn of_file(path: &Path, stored_bytes: u64) -> Self {
+        let place = Place::File(path.to_path_buf());
+        let name = path.display().to_string();
+        Self { name, place, stored_bytes, first_us: None, start: None, from: None }
     }
 
     /// What to call it in messages.
@@ -165,8 +164,11 @@ impl Source {
 /// read once. Sets of rotated files come in the order of their first records, whatever their names.
 /// Places in `known` where earlier readings stopped are found again; see [`Position`].
 ///
+/// A file that must not be read is among them as long as another one may be: a scan tells of it.
+///
 /// # Errors
-/// [`OpenError`] for a path that does not exist or cannot be read, or a glob that matches nothing.
+/// [`OpenError`] for a path that does not exist, a glob that matches nothing, or files of which none may be
+/// read.
 pub fn sources(
     paths: &[PathBuf],
     options: &Options,
@@ -184,15 +186,29 @@ pub fn sources(
         }
     }
     let mut seen = BTreeSet::new();
+    let mut refused = Vec::new();
     for file in files {
         let opened = |source| OpenError { path: file.clone(), source };
         let metadata = fs::metadata(&file).map_err(opened)?;
-        if seen.insert((metadata.dev(), metadata.ino())) {
-            let mut source = Source::file(&file)?;
-            // Damage at the beginning is told when it is read.
-            let _ = source.look(options, known);
-            found.push(source);
+        if !seen.insert((metadata.dev(), metadata.ino())) {
+            continue;
         }
+        let mut source = match Source::file(&file) {
+            Ok(source) => source,
+            Err(error) if error.source.kind() == io::ErrorKind::PermissionDenied => {
+                refused.push(error);
+                Source::of_file(&file, metadata.len())
+            }
+            Err(error) => return Err(error),
+        };
+        // Damage at the beginning is told when it is read.
+        let _ = source.look(options, known);
+        found.push(source);
+    }
+    if found.len() == refused.len()
+        && let Some(error) = refused.into_iter().next()
+    {
+        return Err(error);
     }
     found.sort_by(|a, b| {
         (a.first_us.is_none(), a.first_us).cmp(&(b.first_us.is_none(), b.first_us))

@@ -15,11 +15,22 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
+    /// What a clock `offset_min` minutes east of UTC shows as `us`. `None` before the year 0, which RFC
+    /// 3339 cannot write.
+    #[inline]
+    pub(crate) fn shown(us: i64, offset_min: i16) -> Option<Self> {
+        let us = us.checked_sub(i64::from(offset_min) * 60_000_000)?;
+        (us >= YEAR_0_US).then_some(Self { us, offset_min })
+    }
+
     /// A moment that is logged as a count since the epoch, which knows no zone.
     pub(crate) fn utc(us: i64) -> Self {
         Self { us, offset_min: 0 }
     }
 }
+
+/// 0000-01-01T00:00:00Z.
+const YEAR_0_US: i64 = -62_167_219_200_000_000;
 
 /// Bytes of the common log format's timestamp without its brackets.
 pub(crate) const CLF_BYTES: usize = 26;
@@ -139,13 +150,12 @@ impl Clock {
             return self.local(us);
         }
         let offset_min = zone_min(rest.strip_prefix(b" ").unwrap_or(rest))?;
-        Some(Moment { us: us - i64::from(offset_min) * 60_000_000, offset_min })
+        Moment::shown(us, offset_min)
     }
 
     /// A time that does not tell its zone.
     pub(crate) fn local(&self, us: i64) -> Option<Moment> {
-        let offset_min = self.zone_min;
-        Some(Moment { us: us.checked_sub(i64::from(offset_min) * 60_000_000)?, offset_min })
+        Moment::shown(us, self.zone_min)
     }
 }
 
@@ -321,6 +331,7 @@ mod tests {
             "01/jan/2024:00:00:00 +0000",
             "01/Foo/2024:00:00:00 +0000",
             "01/Jan/2024:24:00:00 +0000",
+            "01/Jan/0000:00:00:00 +0200",
             "01/Jan/2024:00:60:00 +0000",
             "01/Jan/2024:00:00:61 +0000",
             "01/Jan/2024:00:00:00 +2400",

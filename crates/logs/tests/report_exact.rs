@@ -103,6 +103,9 @@ fn visitors_are_counted_by_date_in_the_zone_of_the_log() {
     let seen = report(&same_day);
     assert_eq!(seen.totals.unique_visitors, 1);
     assert_eq!(counts(&seen, Panel::Day), [("2026-02-01", 2, 1)]);
+    assert_eq!(seen.notes, [""; 0]);
+    let notes = report(&[in_zone(0, -210), in_zone(0, 120)]).notes;
+    assert!(notes.len() == 1 && notes[0].contains("from -03:30 to +02:00"), "{notes:?}");
 }
 
 #[test]
@@ -241,6 +244,8 @@ fn who_asks_far_more_than_the_others() {
         .map(|name| Record { client: name.as_bytes(), ..hit(0, "", "/", 200) })
         .collect();
     records.extend((0..900).map(|n| from(n % 60, "203.0.113.5")));
+    // A neighbour, who does not make them a network that asks often.
+    records.push(from(0, "203.0.113.6"));
     // Ten clients of one network, none of which stands out much by itself.
     let network: Vec<String> = (1..=10).map(|n| format!("192.0.2.{n}")).collect();
     for name in &network {

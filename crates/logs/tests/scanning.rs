@@ -118,6 +118,28 @@ fn rotated_sets_come_in_the_order_of_their_content() {
 }
 
 #[test]
+fn a_file_that_must_not_be_read_does_not_stop_the_others() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["mine", "theirs"] {
+        fs::write(path(name), lines(0..10)).unwrap();
+    }
+    fs::set_permissions(path("theirs"), std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    if fs::File::open(path("theirs")).is_ok() {
+        println!("NOT TESTED: root may read everything");
+        return;
+    }
+    let found = sources(&[folder.path().to_path_buf()], &options(), &[]).unwrap();
+    let done = scan(&found, &options(), Seen::default);
+    assert_eq!(done.counts.parsed, 10);
+    let failures: Vec<_> =
+        done.outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()).collect();
+    assert_eq!(failures.len(), 1);
+    assert!(failures[0].to_string().contains("check its permissions"), "{}", failures[0]);
+    assert!(sources(&[path("theirs")], &options(), &[]).is_err());
+}
+
+#[test]
 fn a_source_that_fails_does_not_stop_the_others() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);

@@ -133,7 +133,7 @@ pub(crate) fn shortened(text: &str, width: usize) -> String {
 
 /// Control characters, line and paragraph separators, and format characters of no width or for
 /// bidirectional text (Unicode 16, general category Cf in the general punctuation).
-fn is_hidden(character: char) -> bool {
+pub(crate) fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(character, '\u{2060}'..='\u{206f}' | '\u{feff}')

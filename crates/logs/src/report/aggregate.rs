@@ -102,6 +102,8 @@ pub struct Aggregate {
     pub(crate) bytes: u64,
     pub(crate) first_us: i64,
     pub(crate) last_us: i64,
+    /// Westernmost and easternmost zone, in minutes east of UTC.
+    pub(crate) zones_min: (i16, i16),
     pub(crate) visitors: Distinct,
     pub(crate) keys: [Keys; KINDS],
     pub(crate) latency: Latency,
@@ -137,6 +139,7 @@ impl Aggregate {
             bytes: 0,
             first_us: i64::MAX,
             last_us: i64::MIN,
+            zones_min: (i16::MAX, i16::MIN),
             visitors: Distinct::default(),
             keys: std::array::from_fn(|_| Keys::new(limits.keys.min(u32::MAX as usize - 1))),
             latency: Latency::default(),
@@ -165,6 +168,7 @@ impl Aggregate {
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.first_us = self.first_us.min(other.first_us);
         self.last_us = self.last_us.max(other.last_us);
+        self.add_zones(other.zones_min);
         self.visitors.merge(&other.visitors, self.setup.limits.visitors);
         self.latency.merge(&other.latency);
         self.slowest.merge(other.slowest);
@@ -217,6 +221,11 @@ impl Aggregate {
         let id = keys.id(text);
         keys.count(id, hit, self.counted.panel(kind as u64));
         id
+    }
+
+    #[inline]
+    fn add_zones(&mut self, (west, east): (i16, i16)) {
+        self.zones_min = (self.zones_min.0.min(west), self.zones_min.1.max(east));
     }
 
     #[inline]
@@ -341,6 +350,7 @@ impl Sink for Aggregate {
         self.bytes = self.bytes.saturating_add(hit.bytes);
         self.first_us = self.first_us.min(record.time_us);
         self.last_us = self.last_us.max(record.time_us);
+        self.add_zones((record.offset_min, record.offset_min));
         self.count_time(record, class);
         if let Some(us) = record.duration_us {
             self.slowest.record(record, &client, us);

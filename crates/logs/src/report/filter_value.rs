@@ -77,7 +77,10 @@ fn range(text: &str, unit: Unit) -> Result<(u64, u64), String> {
         return Ok((class, class + 99));
     }
     match text.split_once('-') {
-        Some((low, high)) => Ok((number(low, unit)?, number(high, unit)?)),
+        Some((low, high)) => match (number(low, unit)?, number(high, unit)?) {
+            (low, high) if low > high => Err("a range begins with its lower end".to_owned()),
+            range => Ok(range),
+        },
         None => number(text, unit).map(|n| (n, n)),
     }
 }
@@ -107,6 +110,7 @@ mod tests {
         assert_eq!(ranges("<=", "250ms", Unit::Duration), Ok(vec![(0, 250_000)]));
         assert_eq!(ranges("=", "100ms-2", Unit::Duration), Ok(vec![(100_000, 2_000_000)]));
         assert!(ranges("=", "lots", Unit::Bytes).is_err());
+        assert!(ranges("=", "500-400", Unit::Status).is_err());
     }
 
     #[test]

@@ -293,6 +293,14 @@ impl Aggregate {
         } else if self.requests == 0 {
             notes.push("No request met the conditions.".to_owned());
         }
+        let (west, east) = self.zones_min;
+        if west < east {
+            notes.push(format!(
+                "Lines were written in zones from {} to {}: hours and dates are those of each line's own clock.",
+                zone(west),
+                zone(east)
+            ));
+        }
         if self.visitors.is_estimate() {
             notes.push(format!(
                 "More than {} unique visitors: their number is an estimate by HyperLogLog, standard error 0.8 %.",
@@ -337,6 +345,13 @@ impl Aggregate {
         }
         notes
     }
+}
+
+/// `+02:00`.
+fn zone(minutes: i16) -> String {
+    let sign = if minutes < 0 { '-' } else { '+' };
+    let minutes = minutes.unsigned_abs();
+    format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 fn set(panels: &mut Panels, panel: Panel, (rows, distinct): (Vec<Row>, u64)) {

@@ -25,6 +25,10 @@ pub fn changes_text(
     }
     table.row(["sent".to_owned(), format::bytes(was.bytes as f64), format::bytes(is.bytes as f64)]);
     let mut text = format!("{}\n{}", style.bold("Before and after"), table.render());
+    if was.requests == 0 || is.requests == 0 {
+        text.push_str("\nOne of the two has no requests: there is nothing to compare.\n");
+        return text;
+    }
     if changes.is_empty() {
         text.push_str("\nNothing changed by more than chance.\n");
         return text;

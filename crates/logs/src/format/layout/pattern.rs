@@ -173,9 +173,7 @@ impl Civil {
         let minute = time::minute_us(self.year?, self.month, self.day, hour, self.minute)?;
         let us = minute + i64::try_from(self.second * 1_000_000 + self.decimals_us).ok()?;
         match self.zone_min {
-            Some(offset_min) => {
-                Some(Moment { us: us - i64::from(offset_min) * 60_000_000, offset_min })
-            }
+            Some(offset_min) => Moment::shown(us, offset_min),
             None => clock.local(us),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use ipnet::IpNet;
 
 use super::rules::{self, Rule};
@@ -29,7 +29,7 @@ const MAD: f64 = 1.4826;
 
 pub(super) fn clients(seen: &Aggregate) -> Vec<Ranked> {
     let names = seen.keys(Kind::Client);
-    let peaks = peaks(seen, |cell| (cell.client != OTHER_ID).then_some(cell.client));
+    let peaks = client_peaks(seen);
     outstanding(
         seen,
         FindingKind::ClientRate,
@@ -39,12 +39,27 @@ pub(super) fn clients(seen: &Aggregate) -> Vec<Ranked> {
     )
 }
 
+fn client_peaks(seen: &Aggregate) -> Vec<Peak> {
+    peaks(seen, |cell| (cell.client != OTHER_ID).then_some(cell.client))
+}
+
+/// Without the clients that stand out by themselves: nobody's neighbour is to blame for them.
 pub(super) fn networks(seen: &Aggregate) -> Vec<Ranked> {
     let clients = seen.keys(Kind::Client);
+    let peaks_of_clients = client_peaks(seen);
+    let told: HashSet<u32> = Scale::of(seen, &peaks_of_clients)
+        .map(|scale| {
+            let loud = peaks_of_clients.iter().filter(|(_, hits, _)| scale.stands_out(*hits));
+            loud.map(|(client, ..)| *client).collect()
+        })
+        .unwrap_or_default();
     // Networks by number, and how many clients each has.
     let mut numbers: HashMap<IpNet, u32> = HashMap::default();
     let (mut networks, mut members) = (Vec::new(), Vec::new());
     let number_of = |id: u32| {
+        if told.contains(&id) {
+            return None;
+        }
         let network = address(clients.text(id)).and_then(network_of)?;
         let number = *numbers.entry(network).or_insert_with(|| {
             networks.push(network);
@@ -115,6 +130,39 @@ fn peaks(seen: &Aggregate, key: impl Fn(&Cell) -> Option<u32>) -> Vec<Peak> {
     peaks
 }
 
+/// What peaks are compared with.
+struct Scale {
+    step_s: i64,
+    /// Minutes in a step.
+    minutes: u64,
+    median: u64,
+    /// Robust standard deviation of the peaks' logarithms.
+    deviation: f64,
+}
+
+impl Scale {
+    /// `None` if there is too little to compare with.
+    fn of(seen: &Aggregate, peaks: &[Peak]) -> Option<Self> {
+        let step_s = seen.rates.step_s().filter(|_| peaks.len() > OTHERS_MIN)?;
+        let mut sorted: Vec<u64> = peaks.iter().map(|(_, hits, _)| *hits).collect();
+        sorted.sort_unstable();
+        let median = sorted[sorted.len() / 2];
+        let mut deviations: Vec<f64> =
+            sorted.iter().map(|hits| ((*hits as f64).ln() - (median as f64).ln()).abs()).collect();
+        deviations.sort_unstable_by(f64::total_cmp);
+        let deviation = (MAD * deviations[deviations.len() / 2]).max(DEVIATION_MIN);
+        Some(Self { step_s, minutes: (step_s / 60).max(1) as u64, median, deviation })
+    }
+
+    fn z(&self, hits: u64) -> f64 {
+        ((hits as f64).ln() - (self.median as f64).ln()) / self.deviation
+    }
+
+    fn stands_out(&self, hits: u64) -> bool {
+        hits >= PEAK_MIN * self.minutes && self.z(hits) >= Z_MIN
+    }
+}
+
 fn outstanding(
     seen: &Aggregate,
     kind: FindingKind,
@@ -122,26 +170,14 @@ fn outstanding(
     name: impl Fn(u32) -> String,
     rule: impl Fn(u32, u64) -> Rule,
 ) -> Vec<Ranked> {
-    let Some(step_s) = seen.rates.step_s().filter(|_| peaks.len() > OTHERS_MIN) else {
-        return Vec::new();
-    };
-    let minutes = (step_s / 60).max(1) as u64;
-    let mut sorted: Vec<u64> = peaks.iter().map(|(_, hits, _)| *hits).collect();
-    sorted.sort_unstable();
-    let log = |hits: u64| (hits as f64).ln();
-    let median = sorted[sorted.len() / 2];
-    let mut deviations: Vec<f64> =
-        sorted.iter().map(|hits| (log(*hits) - log(median)).abs()).collect();
-    deviations.sort_unstable_by(f64::total_cmp);
-    let deviation = (MAD * deviations[deviations.len() / 2]).max(DEVIATION_MIN);
-    let z = |hits: u64| (log(hits) - log(median)) / deviation;
-    let is_outstanding = |hits: u64| hits >= PEAK_MIN * minutes && z(hits) >= Z_MIN;
+    let Some(scale) = Scale::of(seen, peaks) else { return Vec::new() };
+    let Scale { step_s, minutes, median, .. } = scale;
     // What nobody else ever needs: twice the highest peak that does not stand out.
-    let usual = sorted.iter().rev().find(|hits| !is_outstanding(**hits)).copied().unwrap_or(median);
-    let allowed = (2 * usual).div_ceil(minutes).max(PEAK_MIN);
+    let quiet = peaks.iter().map(|(_, hits, _)| *hits).filter(|hits| !scale.stands_out(*hits));
+    let allowed = (2 * quiet.max().unwrap_or(median)).div_ceil(minutes).max(PEAK_MIN);
     peaks
         .iter()
-        .filter(|(_, hits, _)| is_outstanding(*hits))
+        .filter(|(_, hits, _)| scale.stands_out(*hits))
         .map(|(key, hits, at_s)| {
             let rule = rule(*key, allowed);
             let is_grave = *hits >= PEAK_HIGH * minutes;
@@ -155,7 +191,7 @@ fn outstanding(
                         "{hits} requests within {step_s} s at {}; the median of {} peaks is {median}, robust z {:.1}",
                         timestamp(at_s * 1_000_000),
                         peaks.len(),
-                        z(*hits)
+                        scale.z(*hits)
                     ),
                     rule: rule.tidegate,
                     nginx: rule.nginx,

@@ -29,8 +29,9 @@ pub(super) fn find(seen: &Aggregate) -> Vec<Ranked> {
         if !is_prober && !is_guesser {
             continue;
         }
+        let paths = if missing == 1 { "path" } else { "paths" };
         let mut evidence =
-            format!("{hits} requests, {} not found on {missing} paths", suspect.not_found);
+            format!("{hits} requests, {} not found on {missing} {paths}", suspect.not_found);
         if is_prober {
             let names = probe_names(suspect.probe_kinds).join(", ");
             evidence += &format!("; {} probes for {names}", suspect.probes);

@@ -6,6 +6,7 @@ mod scanning;
 mod sinks;
 mod state;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -29,7 +30,7 @@ pub(crate) use self::reading::ReadingFlags;
     tidegate logs access.log --log-format /etc/nginx/nginx.conf --json report.json\n  \
     tidegate logs --follow access.log\n\n\
     Formats are detected: common, combined, nginx, Apache, JSON lines, CSV, W3C/IIS/CloudFront, \
-    AWS load balancers, HAProxy and others; docs/reference/log-formats.md.\n\
+    AWS, Google Cloud Storage, HAProxy, Squid, Envoy and others; docs/reference/log-formats.md.\n\
     Conditions: docs/reference/logs.md.")]
 pub(crate) struct LogsArgs {
     /// Files, globs, directories; - is stdin; .gz .zst .bz2 .xz are told by their content
@@ -84,6 +85,7 @@ pub(crate) fn run(args: &LogsArgs) -> Result<Exit, Failed> {
         return with_state(args, folder, &options, &setup);
     }
     let found = find(&args.files, &options, &[])?;
+    warn_of_copies(&found);
     let files = Files::create(args.parquet.as_deref(), args.rejected.as_deref())?;
     if let Some(time) = &args.split {
         let before = args.reading.setup_with(Some(format!("until={time}")))?;
@@ -157,6 +159,22 @@ fn find(files: &[PathBuf], options: &Options, known: &[Position]) -> Result<Vec<
         .map_err(|error| Failed { exit: Exit::Environment, message: format!("error: {error}") })
 }
 
+/// Warns of logs that may be there twice, such as one that is compressed at this moment. They are in the
+/// order of their first records, so copies are neighbours.
+fn warn_of_copies(found: &[Source]) {
+    for pair in found.windows(2) {
+        if let [one, other] = pair
+            && one.is_copy_of(other)
+        {
+            eprintln!(
+                "warning: {} begins as {} does: if one is a copy of the other, requests count twice; name only one",
+                other.name(),
+                one.name()
+            );
+        }
+    }
+}
+
 /// Writes the report wherever it was asked for.
 fn show(args: &LogsArgs, report: &LogReport) -> Result<(), Failed> {
     let mut is_stdout_taken = false;
@@ -178,7 +196,7 @@ fn outputs<'a>(
     let mut files = Vec::new();
     if let Some(path) = &args.json {
         let json = serde_json::to_string_pretty(report).map_err(|error| Failed::bug(&error))?;
-        files.push((path, json + "\n"));
+        files.push((path, harmless(json) + "\n"));
     }
     if let Some(path) = &args.csv {
         let mut csv = Vec::new();
@@ -186,6 +204,23 @@ fn outputs<'a>(
         files.push((path, String::from_utf8_lossy(&csv).into_owned()));
     }
     Ok(files)
+}
+
+/// JSON with the control characters in its texts escaped that JSON leaves plain and terminals obey.
+fn harmless(json: String) -> String {
+    let is_plain_control = |character| matches!(character, '\u{7f}'..='\u{9f}');
+    if !json.contains(is_plain_control) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() + 64);
+    for character in json.chars() {
+        if is_plain_control(character) {
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
 }
 
 fn show_changes(
@@ -202,7 +237,7 @@ fn show_changes(
             "after": after.totals,
             "changes": changes,
         });
-        write_file(path, &format!("{json:#}\n"))?;
+        write_file(path, &(harmless(format!("{json:#}")) + "\n"))?;
     }
     if args.json.as_ref().is_none_or(|path| path.as_os_str() != "-") {
         print_all(&changes_text(before, after, &changes, style_of_stdout()));

@@ -105,6 +105,27 @@ fn a_log_format_is_a_string_or_a_configuration_file() {
         assert_eq!(report["latency"]["max-us"], 500_000, "{format}");
         assert_eq!(report["totals"]["first"], "2026-10-10T13:55:36Z", "{format}");
     }
+    // Names of formats that are detected, as GoAccess has them.
+    let detected = write(folder.path(), "access.log", lines(0..1));
+    let config = write(folder.path(), "goaccess.conf", "# mine\nlog-format COMBINED\n");
+    for name in [
+        "COMBINED",
+        "VCOMBINED",
+        "COMMON",
+        "VCOMMON",
+        "W3C",
+        "CLOUDFRONT",
+        "CLOUDSTORAGE",
+        "AWSELB",
+        "AWSALB",
+        "AWSS3",
+        "SQUID",
+        "CADDY",
+        "TRAEFIKCLF",
+        path(&config),
+    ] {
+        assert_eq!(totals(&report(&[path(&detected), "--log-format", name])), [1, 1, 0], "{name}");
+    }
     let empty = write(folder.path(), "other.conf", "http { server { listen 80; } }\n");
     for (wrong, code, text) in [
         ("no format", 2, "`$` variables"),
@@ -162,6 +183,19 @@ fn what_is_not_there_is_told() {
 }
 
 #[test]
+fn a_copy_counts_and_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "access.log.1", lines(0..10));
+    write(folder.path(), "access.log.1.gz", gzip(&lines(0..10)));
+    write(folder.path(), "access.log", lines(10..20));
+    let (report, ran) = logs(&[path(folder.path())]);
+    assert_eq!(ran.code, 0);
+    assert_eq!(totals(&report), [30, 30, 0]);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("access.log.1.gz begins as "), "{}", ran.stderr);
+}
+
+#[test]
 fn a_damaged_file_gives_what_came_before_the_damage() {
     let folder = tempfile::tempdir().unwrap();
     let whole = gzip(&lines(0..20_000));
@@ -190,9 +224,6 @@ fn next_to_nothing_is_reported_as_such() {
     assert_eq!(totals(&one), [1, 1, 0]);
     assert_eq!(one["totals"]["first"], one["totals"]["last"]);
     assert_eq!(one["notes"].as_array().unwrap().len(), 0, "{}", one["notes"]);
-    for text in [none, one] {
-        drop(text);
-    }
     let ran = tidegate(&["logs", path(&empty)]);
     assert_eq!(ran.code, 0);
     assert!(ran.stdout.contains("There was no line to read"), "{}", ran.stdout);

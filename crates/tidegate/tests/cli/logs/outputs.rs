@@ -58,6 +58,36 @@ fn json_has_the_promised_shape() {
 }
 
 #[test]
+fn nothing_that_a_client_sent_reaches_a_terminal_or_a_spreadsheet_as_a_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let hostile =
+        ["\x1b]0;x\x07", "\u{9b}31m", "\u{202e}x", "\0", "\r", "=cmd|' /C calc'!A0", "@SUM(1)"];
+    let text: String =
+        hostile.iter().map(|agent| line("+1", 0, &format!("{agent}/"), 200, agent)).collect();
+    let log = write(folder.path(), "access.log", text);
+    let kept = folder.path().join("rejected.txt");
+    let shown = tidegate(&["logs", path(&log), "--rejected", path(&kept)]);
+    let csv = tidegate(&["logs", path(&log), "--csv", "-"]);
+    let json = tidegate(&["logs", path(&log), "--json", "-"]);
+    for ran in [&shown, &csv, &json] {
+        assert_eq!(ran.code, 0);
+        let is_obeyed = |character: char| character.is_control() && character != '\n';
+        assert!(!ran.stdout.contains(is_obeyed), "{:?}", ran.stdout);
+    }
+    assert!(!shown.stdout.contains('\u{202e}') && !csv.stdout.contains('\u{202e}'));
+    for row in csv.stdout.lines() {
+        let key = row.split(',').nth(1).unwrap().trim_start_matches('"');
+        assert!(!key.starts_with(['=', '+', '-', '@']), "{row}");
+    }
+    assert!(csv.stdout.contains("agent,'=cmd|' /C calc'!A0,1,"), "{}", csv.stdout);
+    let report: Value = serde_json::from_str(&json.stdout).unwrap();
+    let agents = rows(&report, "agent");
+    for agent in hostile {
+        assert!(agents.contains(&(agent.to_owned(), 1)), "{agent:?}: {agents:?}");
+    }
+}
+
+#[test]
 fn csv_has_every_row_of_every_panel() {
     let folder = tempfile::tempdir().unwrap();
     let odd = line("192.0.2.7", 1, "/a,b", 200, "x, y") + &lines(0..20);
