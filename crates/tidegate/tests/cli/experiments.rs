@@ -19,15 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0";
 
 /// A running gateway with its API of experiments.
-struct Up {
+pub(crate) struct Up {
     child: Child,
     talk: BufReader<ChildStderr>,
     web: SocketAddr,
-    api: SocketAddr,
+    pub(crate) api: SocketAddr,
 }
 
 impl Up {
-    fn start(file: &Path) -> Up {
+    pub(crate) fn start(file: &Path) -> Up {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .args(["up", "--config", path(file)])
             .stdin(Stdio::null())
@@ -46,7 +46,7 @@ impl Up {
     }
 
     /// Ends it in order.
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.signal(Signal::TERM);
         let mut rest = String::new();
         self.talk.read_to_string(&mut rest).unwrap();
@@ -54,7 +54,7 @@ impl Up {
     }
 
     /// Asks as a browser does, with a cookie.
-    fn visit(&self, path: &str, cookie: &str) -> Answer {
+    pub(crate) fn visit(&self, path: &str, cookie: &str) -> Answer {
         self.visit_as(BROWSER, path, cookie)
     }
 
@@ -63,7 +63,7 @@ impl Up {
         ask(self.web, &format!("GET {path}"), &fields, "")
     }
 
-    fn post(&self, path: &str, body: &Value) -> Value {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         let answer = ask(self.api, &format!("POST {path}"), "", &body.to_string());
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         serde_json::from_str(&answer.body).unwrap()
@@ -107,10 +107,10 @@ fn address(talk: &mut impl BufRead, name: &str) -> SocketAddr {
     }
 }
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -121,7 +121,7 @@ impl Answer {
     }
 
     /// `name=value` of a cookie that was set.
-    fn cookie(&self, name: &str) -> Option<String> {
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
         let set = self.all("set-cookie").into_iter().find(|set| set.starts_with(name))?;
         set.split(';').next().map(str::to_owned)
     }
