@@ -207,13 +207,16 @@ fn what_harms_is_taken_back_by_itself() {
 fn what_is_not_sound_is_not_decided() {
     let site = Site::open(200);
     let up = Up::start(&site.file("min-run = \"0d\"\nunits = 600\naction = \"notify\""));
-    let exposures: Vec<Value> = (0..600)
-        .map(|unit| {
-            let variant = if unit % 3 == 0 { "control" } else { "new" };
-            json!({"experiment": "checkout", "unit": format!("u{unit}"), "variant": variant})
-        })
-        .collect();
-    up.post("/v1/exposures", &json!({ "exposures": exposures }));
+    for batch in 0..5 {
+        let exposures: Vec<Value> = (0..1_000)
+            .map(|unit| {
+                let variant = if unit % 3 == 0 { "control" } else { "new" };
+                let unit = format!("u{batch}-{unit}");
+                json!({"experiment": "checkout", "unit": unit, "variant": variant})
+            })
+            .collect();
+        up.post("/v1/exposures", &json!({ "exposures": exposures }));
+    }
     let status = say(&up, &["status", "checkout"], 4);
     assert_eq!(standing(&status), "invalid");
     say(&up, &["decide", "checkout"], 4);
