@@ -89,9 +89,12 @@ impl User {
                 intended = intended.max(ended + CONNECT_PAUSE);
             }
             while intended > worker.now() {
+                // Nobody is woken again who begins to wait after the end.
+                if worker.is_over(self.id) {
+                    return Err(Leave::Over);
+                }
                 match worker.timer.sleep_until(worker.start + intended).await {
                     Woken::OnTime => worker.record_lag(intended),
-                    Woken::Interrupted if worker.is_over(self.id) => return Err(Leave::Over),
                     Woken::Interrupted => {}
                 }
             }

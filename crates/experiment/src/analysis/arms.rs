@@ -90,8 +90,10 @@ pub(super) fn compare(
         let units = units_per_arm(question, data);
         let of = |variant: u16| units.get(usize::from(variant)).copied().unwrap_or(0);
         let units = of(variant).min(of(0));
-        let needed = question.least_units().max(requests::needed(&spec.measure)).max(units + 1);
-        return Err(Error::TooFewUnits { units, needed });
+        let needed = question.least_units().max(requests::needed(&spec.measure));
+        if units < needed {
+            return Err(Error::TooFewUnits { units, needed });
+        }
     }
     combined(&pairs)
 }
@@ -148,7 +150,7 @@ fn phase_pair(
         };
         // A phase with too few events is left out as one with too few units is.
         return match (treatment, control) {
-            (Ok(treatment), Ok(control)) => Ok(within(&treatment, &control)),
+            (Ok(treatment), Ok(control)) => Ok(within(&treatment, &control, Values::Any)),
             (Err(Error::TooFewUnits { .. }), _) | (_, Err(Error::TooFewUnits { .. })) => Ok(None),
             (Err(error), _) | (_, Err(error)) => Err(error),
         };
@@ -186,7 +188,12 @@ fn pair_of_sums(
                 return Ok(None);
             }
             let [after_t, after_c] = [treatment, control].map(only_after);
-            let plain = within(&after_t.moments([first])?, &after_c.moments([first])?);
+            let values = match metric.kind {
+                MetricKind::Conversion { .. } | MetricKind::Retention { .. } => Values::Shares,
+                _ => Values::Any,
+            };
+            let (after_t, after_c) = (after_t.moments([first])?, after_c.moments([first])?);
+            let plain = within(&after_t, &after_c, values);
             if metric.lookback_us == 0 {
                 return Ok(plain);
             }
@@ -204,7 +211,7 @@ fn pair_of_sums(
                 let rows = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]];
                 moments.propagate([m, d], rows).ratio()
             };
-            let plain = within(&ratio(&treatment)?, &ratio(&control)?);
+            let plain = within(&ratio(&treatment)?, &ratio(&control)?, Values::Any);
             if metric.lookback_us == 0 {
                 return Ok(plain);
             }
@@ -226,12 +233,33 @@ fn too_small(treatment: u64, control: u64) -> bool {
     treatment.min(control) < PHASE_UNITS_MIN
 }
 
-/// Two arms of one phase. A phase in which nothing varied yet counts with what it has: leaving it
+/// What the values of units are.
+#[derive(Clone, Copy, PartialEq)]
+enum Values {
+    /// 0 or 1.
+    Shares,
+    /// Anything.
+    Any,
+}
+
+/// Two arms of one phase. Shares of 0 and 1 have no variance and differ all the same, such as when
+/// every request of a variant fails: they get that of Jeffreys' estimate, (x + ½) / (n + 1). A phase in which nothing varied yet counts with what it has: leaving it
 /// out would depend on outcomes.
-fn within(treatment: &Moments<1>, control: &Moments<1>) -> Option<Pair> {
+fn within(treatment: &Moments<1>, control: &Moments<1>, values: Values) -> Option<Pair> {
     if too_small(treatment.units, control.units) {
         return None;
     }
+    let is_constant = |arm: &Moments<1>| arm.covariance[0][0] <= 0.0;
+    let differ = treatment.value() != control.value();
+    let (mut treatment, mut control) = (*treatment, *control);
+    if values == Values::Shares && is_constant(&treatment) && is_constant(&control) && differ {
+        for arm in [&mut treatment, &mut control] {
+            let n = arm.units as f64;
+            let share = (arm.value() * n + 0.5) / (n + 1.0);
+            arm.covariance = [[share * (1.0 - share) * n / (n - 1.0)]];
+        }
+    }
+    let (treatment, control) = (&treatment, &control);
     let comparison = Comparison::new(treatment, control).unwrap_or(Comparison {
         treatment: treatment.value(),
         control: control.value(),
@@ -259,7 +287,13 @@ fn request_pair(
         requests::moments(measure, totals, units.map_or(0, |arm| arm.units))
     };
     Ok(match (of(variant)?, of(0)?) {
-        (Some(treatment), Some(control)) => within(&treatment, &control),
+        (Some(treatment), Some(control)) => {
+            let values = match measure {
+                Measure::ErrorRate => Values::Shares,
+                _ => Values::Any,
+            };
+            within(&treatment, &control, values)
+        }
         _ => None,
     })
 }

@@ -201,12 +201,18 @@ impl Work {
                 let full = served.len().max(kept.len() - unwritten) >= BATCH_MAX;
                 next = if full || stop || done.is_some() { None } else { waiting.try_recv().ok() };
             }
+            let mut tried = !served.is_empty() || !kept.is_empty();
             let mut result = self.write(&served).and(self.keep(&mut kept));
             if stop || done.is_some() || Instant::now() >= traffic_at {
-                result = result.and(self.write_traffic());
+                let traffic = self.write_traffic();
+                tried |= traffic != Ok(0);
+                result = result.and(traffic.map(drop));
                 traffic_at = Instant::now() + TRAFFIC_EVERY;
             }
-            self.tell(&result);
+            // That there was nothing to write is no sign that writing works.
+            if tried {
+                self.tell(&result);
+            }
             if let Some(done) = done {
                 // Whoever waited may have gone.
                 let _ = done.try_send(());
@@ -245,9 +251,11 @@ impl Work {
         result
     }
 
-    fn write_traffic(&self) -> Result<(), String> {
-        let mut result = Ok(());
-        for taken in self.shared.traffic.take(TRAFFIC_MAX) {
+    /// Writes the sums of traffic; how many entries they took.
+    fn write_traffic(&self) -> Result<usize, String> {
+        let all = self.shared.traffic.take(TRAFFIC_MAX);
+        let mut result = Ok(all.len());
+        for taken in all {
             if let Err(error) = self.append(taken.records((self.clock)())) {
                 self.shared.traffic.put_back(taken);
                 result = Err(error);

@@ -121,6 +121,18 @@ fn hashes_that_take_weights_only_lose_no_winner_either() {
 }
 
 #[test]
+fn a_roll_out_survives_that_another_variant_is_taken_back() {
+    let mut experiment = weighted(&[1, 1, 1], 400_000);
+    let mut state = State::default();
+    apply(&ship("b"), &mut experiment, &mut state, 10).unwrap();
+    let stage = state.stage.clone();
+    apply(&roll_back("c"), &mut experiment, &mut state, 20).unwrap();
+    assert_eq!((state.stage.variant(), &state.stage), (Some("b"), &stage));
+    apply(&roll_back("b"), &mut experiment, &mut state, 30).unwrap();
+    assert_eq!(state.stage, Stage::Testing);
+}
+
+#[test]
 fn kept_assignments_are_forgotten_when_something_changes() {
     let mut experiment = weighted(&[1, 1], 1_000_000);
     experiment.sticky = Some(Sticky { version: 3, ..Sticky::default() });
@@ -158,6 +170,10 @@ fn what_cannot_be_done_changes_nothing() {
     };
     let control = try_it(&roll_back("control"), &mut experiment, &mut state);
     assert_eq!(control, ApplyError::Control("control".into()));
+    let mut half = (weighted(&[1, 1, 1], 1_000_000), State::default());
+    apply(&roll_back("c"), &mut half.0, &mut half.1, 10).unwrap();
+    let again = apply(&roll_back("c"), &mut half.0, &mut half.1, 20).unwrap_err();
+    assert_eq!(again, ApplyError::NotServed("c".into()));
     let unknown = try_it(&ship("z"), &mut experiment, &mut state);
     assert_eq!(unknown, ApplyError::NoVariant("z".into()));
     assert_eq!((&experiment, &state), (&before, &State::default()));

@@ -33,6 +33,17 @@ fn exactly_as_many_requests_as_asked_for() {
 }
 
 #[test]
+fn whoever_comes_to_wait_after_the_end_leaves() {
+    // The answers come when the run is over; it ends with them, and not when the waits do.
+    let origin = slow(300);
+    let mut params = closed(&origin.url(), one("/"), 5, 1_000);
+    params.stop = Stop { run_time: Some(Duration::from_millis(100)), requests: None };
+    Arc::get_mut(&mut params.scenario).unwrap().wait = Wait::Constant(Duration::from_secs(86_400));
+    params.drain = Duration::from_secs(86_400);
+    assert_eq!(run(params).totals.requests, 5);
+}
+
+#[test]
 fn an_open_model_sends_every_arrival_or_says_that_it_did_not() {
     // Two users at 100 ms each can serve 20 a second of the 200 that are due.
     let origin = slow(100);

@@ -73,13 +73,6 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failed> {
         shop::CLERKS
     );
 
-    if std::env::var_os("ONLY6").is_some() {
-        // TEMPORARY
-        let trial = Trial::open(&shop, &folder)?;
-        let outcome = trial.run(&shop, args.quiet)?;
-        print_all(&format!("\n{}{}", lesson::text(&outcome), lesson::farewell()));
-        return Ok(Exit::Ok);
-    }
     eprintln!("\n1. a day of up to {USERS_MAX} users, an hour in {HOUR:?}\n");
     let day = visit(ALL_DAY, address, (&gateway, &shop), args.quiet)?;
     if day.result.interrupted {

@@ -4,6 +4,7 @@ mod capacity;
 mod command;
 mod compare;
 mod demo;
+mod experiment_guide;
 mod experiment_verbs;
 mod experiments;
 mod experiments_hostile;
