@@ -120,12 +120,11 @@ fn subject(kept: &Kept) -> (u128, u32) {
     (xxh3_128(text.as_bytes()), version)
 }
 
+/// Is shown each line, read and as it is.
+type See<'a> = dyn FnMut(&Kept, &[u8]) -> Result<(), String> + 'a;
+
 /// Reads all lines; the length of what is good. Only the last line may be bad.
-fn read(
-    file: &File,
-    path: &Path,
-    see: &mut dyn FnMut(&Kept, &[u8]) -> Result<(), String>,
-) -> Result<u64, String> {
+fn read(file: &File, path: &Path, see: &mut See<'_>) -> Result<u64, String> {
     let fail = |error: std::io::Error| format!("{}: {error}", path.display());
     let mut reader = BufReader::new(file);
     reader.seek(SeekFrom::Start(0)).map_err(fail)?;
