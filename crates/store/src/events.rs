@@ -8,7 +8,7 @@ use crate::writer::Writer;
 use crate::{QUEUE_BYTES_MAX, QUEUE_MAX};
 use experiment::event::{Encoded, UnixMicros};
 use experiment::ledger::{
-    Acknowledge, Arm, Checkpoint, Dimension, Fates, InSteps, Journal, JournalError, Ledger,
+    Acknowledge, Arm, Checkpoint, Dimension, Fates, InSteps, Journal, JournalError, Ledger, Lend,
     QuantileSample, Results, Settings, Summary,
 };
 use std::collections::BTreeMap;
@@ -174,11 +174,6 @@ impl Events {
         look(&self.shared.read())
     }
 
-    /// Reads all units; the writer has its turn between two steps.
-    fn in_steps(&self) -> InSteps<impl Fn(&mut dyn FnMut(&Ledger))> {
-        InSteps::new(|look: &mut dyn FnMut(&Ledger)| self.read(|ledger| look(ledger)))
-    }
-
     fn send(&self, message: Message) -> Result<(), JournalError> {
         let sender = self.sender.as_ref().ok_or(JournalError::Closed)?;
         sender.try_send(message).map_err(|error| match error {
@@ -224,13 +219,20 @@ impl Checkpoint for Events {
     }
 }
 
+/// Between two loans the writer has its turn.
+impl Lend for Events {
+    fn lend(&self, look: &mut dyn FnMut(&Ledger)) {
+        self.read(|ledger| look(ledger));
+    }
+}
+
 impl Results for Events {
     fn summary(&self, experiment: &str) -> Option<Summary> {
         self.read(|ledger| ledger.summary(experiment))
     }
 
     fn cohort(&self, experiment: &str, first_us: Range<UnixMicros>) -> Option<Vec<Arm>> {
-        self.in_steps().cohort(experiment, &first_us)
+        InSteps::new(self).cohort(experiment, &first_us)
     }
 
     fn segments(
@@ -239,7 +241,7 @@ impl Results for Events {
         dimension: Dimension,
         first_us: Range<UnixMicros>,
     ) -> Option<BTreeMap<String, Vec<Arm>>> {
-        self.in_steps().segments(experiment, dimension, &first_us)
+        InSteps::new(self).segments(experiment, dimension, &first_us)
     }
 
     fn quantile_sample(
@@ -249,11 +251,11 @@ impl Results for Events {
         phase: u16,
         variant: u16,
     ) -> Option<QuantileSample> {
-        self.in_steps().quantile_sample(experiment, metric, phase, variant)
+        InSteps::new(self).quantile_sample(experiment, metric, phase, variant)
     }
 
     fn unit_totals(&self, experiment: &str, metric: &str, before_us: i64) -> Option<Vec<i64>> {
-        self.in_steps().unit_totals(experiment, metric, before_us)
+        InSteps::new(self).unit_totals(experiment, metric, before_us)
     }
 
     fn fates(&self) -> Fates {

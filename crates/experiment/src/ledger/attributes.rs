@@ -70,10 +70,10 @@ impl Interner {
 
     /// Bytes of memory, about.
     pub(super) fn bytes(&self) -> usize {
-        let of_texts =
-            |text: &Box<str>| 2 * (text.len() + size_of::<Box<str>>()) + size_of::<u16>();
+        let of_text = |bytes: usize| 2 * (bytes + size_of::<Box<str>>()) + size_of::<u16>();
         let each = 2 * size_of::<[u16; 4]>() + size_of::<u16>();
-        self.texts.iter().map(of_texts).sum::<usize>() + self.combinations.capacity() * each
+        self.texts.iter().map(|text| of_text(text.len())).sum::<usize>()
+            + self.combinations.capacity() * each
     }
 
     pub(super) fn write(&self, out: &mut Writer) {

@@ -25,11 +25,22 @@ pub const SAMPLE_MAX: usize = 50_000_000;
 /// The name of the segments that are too many.
 const OTHER: &str = "(other)";
 
-/// Reads all units of a ledger that is lent for a moment at a time: the function calls what it is
-/// given with the ledger, once.
-#[derive(Debug, Clone, Copy)]
-pub struct InSteps<F> {
-    lend: F,
+/// Lends a ledger for a moment at a time.
+pub trait Lend {
+    /// Calls `look` with the ledger, once.
+    fn lend(&self, look: &mut dyn FnMut(&Ledger));
+}
+
+impl Lend for Ledger {
+    fn lend(&self, look: &mut dyn FnMut(&Ledger)) {
+        look(self);
+    }
+}
+
+/// Reads all units of a ledger that is lent, [`ROWS_AT_ONCE`] for each loan.
+#[derive(Debug)]
+pub struct InSteps<'a, L: ?Sized> {
+    lender: &'a L,
     rows: usize,
 }
 
@@ -42,16 +53,16 @@ struct Seen<'a> {
     row: &'a Row,
 }
 
-impl<F: Fn(&mut dyn FnMut(&Ledger))> InSteps<F> {
-    /// [`ROWS_AT_ONCE`] units for each loan.
-    pub fn new(lend: F) -> InSteps<F> {
-        InSteps { lend, rows: ROWS_AT_ONCE }
+impl<'a, L: Lend + ?Sized> InSteps<'a, L> {
+    /// Of whoever lends it.
+    pub fn new(lender: &'a L) -> InSteps<'a, L> {
+        InSteps { lender, rows: ROWS_AT_ONCE }
     }
 
     /// With so many units for each loan.
     #[cfg(test)]
-    pub(super) fn of(lend: F, rows: usize) -> InSteps<F> {
-        InSteps { lend, rows }
+    pub(super) fn of(lender: &'a L, rows: usize) -> InSteps<'a, L> {
+        InSteps { lender, rows }
     }
 
     /// The sums of the units that were first exposed within a time.
@@ -151,7 +162,7 @@ impl<F: Fn(&mut dyn FnMut(&Ledger))> InSteps<F> {
     /// What is measured now. What is added meanwhile is not looked at.
     fn measured(&self, experiment: &str) -> Option<Measured> {
         let mut found = None;
-        (self.lend)(&mut |ledger| found = ledger.definitions.get(experiment).cloned());
+        self.lender.lend(&mut |ledger| found = ledger.definitions.get(experiment).cloned());
         found
     }
 
@@ -160,7 +171,7 @@ impl<F: Fn(&mut dyn FnMut(&Ledger))> InSteps<F> {
         let mut place = Some(Place::default());
         let mut there = true;
         while let Some(from) = place.filter(|_| there) {
-            (self.lend)(&mut |ledger| {
+            self.lender.lend(&mut |ledger| {
                 let now = ledger.definitions.get(&measured.definition.experiment);
                 there = now.is_some_and(|now| now.tables.starts_with(&measured.tables));
                 if there {
@@ -292,14 +303,10 @@ fn column_of<'a>(measured: &'a Measured, metric: &str) -> Option<&'a Column> {
 
 /// For whoever holds the ledger anyway.
 impl Ledger {
-    fn whole(&self) -> InSteps<impl Fn(&mut dyn FnMut(&Ledger))> {
-        InSteps::new(|look: &mut dyn FnMut(&Ledger)| look(self))
-    }
-
     /// As [`InSteps::cohort`].
     #[must_use]
     pub fn cohort(&self, experiment: &str, first_us: &Range<UnixMicros>) -> Option<Vec<Arm>> {
-        self.whole().cohort(experiment, first_us)
+        InSteps::new(self).cohort(experiment, first_us)
     }
 
     /// As [`InSteps::segments`].
@@ -310,7 +317,7 @@ impl Ledger {
         dimension: Dimension,
         first_us: &Range<UnixMicros>,
     ) -> Option<BTreeMap<String, Vec<Arm>>> {
-        self.whole().segments(experiment, dimension, first_us)
+        InSteps::new(self).segments(experiment, dimension, first_us)
     }
 
     /// As [`InSteps::quantile_sample`].
@@ -322,7 +329,7 @@ impl Ledger {
         phase: u16,
         variant: u16,
     ) -> Option<QuantileSample> {
-        self.whole().quantile_sample(experiment, metric, phase, variant)
+        InSteps::new(self).quantile_sample(experiment, metric, phase, variant)
     }
 
     /// As [`InSteps::unit_totals`].
@@ -333,6 +340,6 @@ impl Ledger {
         metric: &str,
         before_us: UnixMicros,
     ) -> Option<Vec<i64>> {
-        self.whole().unit_totals(experiment, metric, before_us)
+        InSteps::new(self).unit_totals(experiment, metric, before_us)
     }
 }

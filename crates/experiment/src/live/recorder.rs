@@ -24,12 +24,12 @@ const UNWRITTEN_MAX: usize = 65_536;
 const TRAFFIC_MAX: usize = 64;
 
 /// Somebody was served a variant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Served {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served<'a> {
     /// Key of the experiment.
-    pub experiment: String,
+    pub experiment: &'a str,
     /// Id of the unit.
-    pub unit: String,
+    pub unit: &'a str,
     /// Index of the variant.
     pub variant: u16,
     /// Index of the phase.
@@ -39,38 +39,57 @@ pub struct Served {
     /// Family of the browser.
     pub browser: &'static str,
     /// Country.
-    pub country: String,
+    pub country: &'a str,
     /// Route of the gateway.
-    pub route: String,
+    pub route: &'a str,
     /// What the cache did.
     pub cache: &'static str,
 }
 
-impl Served {
+/// The same, on its way: only of those who are new.
+struct Queued {
+    experiment: String,
+    unit: String,
+    variant: u16,
+    phase: u16,
+    time_us: UnixMicros,
+    browser: &'static str,
+    country: String,
+    route: String,
+    cache: &'static str,
+}
+
+impl Queued {
+    fn new(served: &Served<'_>) -> Queued {
+        let &Served { variant, phase, time_us, browser, cache, .. } = served;
+        Queued {
+            experiment: served.experiment.to_owned(),
+            unit: served.unit.to_owned(),
+            variant,
+            phase,
+            time_us,
+            browser,
+            country: bounded(served.country).to_owned(),
+            route: bounded(served.route).to_owned(),
+            cache,
+        }
+    }
+
     fn fingerprint(&self) -> u128 {
         fingerprint(&self.experiment, self.variant, &self.unit)
     }
 
     fn record(&self) -> Record<'_> {
-        Record::Exposure(Exposure {
-            experiment: &self.experiment,
-            unit: &self.unit,
-            variant: self.variant,
-            phase: self.phase,
-            time_us: self.time_us,
-            attributes: Attributes {
-                browser: self.browser,
-                country: bounded(&self.country),
-                route: bounded(&self.route),
-                cache: self.cache,
-            },
-        })
+        let Queued { experiment, unit, browser, country, route, cache, .. } = self;
+        let attributes = Attributes { browser, country, route, cache };
+        let &Queued { variant, phase, time_us, .. } = self;
+        Record::Exposure(Exposure { experiment, unit, variant, phase, time_us, attributes })
     }
 }
 
 /// What waits.
 enum Message {
-    Served(Served),
+    Served(Queued),
     Kept(Kept),
     /// Everything before it is written when the answer comes.
     Flush(SyncSender<()>),
@@ -121,12 +140,12 @@ impl Recorder {
     }
 
     /// Passes an exposure on, unless it is known. Never waits.
-    pub(super) fn served(&self, served: Served) {
-        let fingerprint = served.fingerprint();
+    pub(super) fn served(&self, served: &Served<'_>) {
+        let fingerprint = fingerprint(served.experiment, served.variant, served.unit);
         if !self.shared.seen.insert(fingerprint) {
             return;
         }
-        match self.queue.try_send(Message::Served(served)) {
+        match self.queue.try_send(Message::Served(Queued::new(served))) {
             Ok(()) => self.shared.counts.queued.fetch_add(1, Ordering::Relaxed),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 // The unit's next request tries again.
@@ -220,12 +239,12 @@ impl Work {
         }
     }
 
-    fn write(&self, served: &[Served]) -> Result<(), String> {
+    fn write(&self, served: &[Queued]) -> Result<(), String> {
         if served.is_empty() {
             return Ok(());
         }
         let counts = &self.shared.counts;
-        let result = self.append(served.iter().map(Served::record).collect());
+        let result = self.append(served.iter().map(Queued::record).collect());
         if result.is_ok() {
             counts.recorded.fetch_add(served.len() as u64, Ordering::Relaxed);
         } else {

@@ -309,7 +309,7 @@ impl Live {
     }
 
     /// Notes that a unit was served a variant, the first time. Never waits.
-    pub fn expose(&self, served: Served) {
+    pub fn expose(&self, served: &Served<'_>) {
         self.recorder.served(served);
     }
 

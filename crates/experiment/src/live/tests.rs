@@ -112,16 +112,16 @@ fn decide(live: &Live, device: Option<&str>, user: Option<&str>) -> Decided {
     live.decide(&current, 0, (device, user), &Context::default(), live.now()).unwrap()
 }
 
-fn served(unit: &str, variant: u16) -> Served {
+fn served(unit: &str, variant: u16) -> Served<'_> {
     Served {
-        experiment: "checkout".to_owned(),
-        unit: unit.to_owned(),
+        experiment: "checkout",
+        unit,
         variant,
         phase: 0,
         time_us: NOW_US,
         browser: "firefox",
-        route: "site".to_owned(),
-        country: "DE".to_owned(),
+        route: "site",
+        country: "DE",
         cache: "",
     }
 }
@@ -131,11 +131,11 @@ fn a_unit_is_exposed_once() {
     let memory = Arc::new(Memory::default());
     let live = start(&memory, set(json!({})), ServiceLimits::default());
     for _ in 0..1_000 {
-        live.expose(served("u", 1));
+        live.expose(&served("u", 1));
     }
     live.flush();
     assert_eq!(memory.exposures(), [("u".to_owned(), 1)]);
-    live.expose(served("u", 0));
+    live.expose(&served("u", 0));
     live.flush();
     assert_eq!(memory.exposures().len(), 2, "a second variant is for the ledger to judge");
     let numbers = live.numbers();
@@ -150,12 +150,12 @@ fn what_the_journal_does_not_take_is_tried_again() {
     let memory = Arc::new(Memory::default());
     let live = start(&memory, set(json!({})), ServiceLimits::default());
     memory.failing.store(true, Ordering::Relaxed);
-    live.expose(served("u", 1));
+    live.expose(&served("u", 1));
     live.flush();
     assert_eq!(memory.exposures(), []);
     assert!(live.numbers().failing);
     memory.failing.store(false, Ordering::Relaxed);
-    live.expose(served("u", 1));
+    live.expose(&served("u", 1));
     live.flush();
     assert_eq!(memory.exposures(), [("u".to_owned(), 1)]);
     assert!(!live.numbers().failing);
@@ -170,13 +170,13 @@ fn nobody_waits_for_the_journal() {
     memory.hold_up(true);
     // At most one batch is with the journal, of what was in the queue at that time.
     let units: Vec<String> = (0..100).map(|unit| unit.to_string()).collect();
-    units.iter().for_each(|unit| live.expose(served(unit, 0)));
+    units.iter().for_each(|unit| live.expose(&served(unit, 0)));
     let lost = live.numbers().overflowed;
     assert!((1..100).contains(&lost), "{lost}");
     memory.hold_up(false);
     live.flush();
     for unit in &units {
-        live.expose(served(unit, 0));
+        live.expose(&served(unit, 0));
         live.flush();
     }
     let mut recorded: Vec<String> = memory.exposures().into_iter().map(|each| each.0).collect();

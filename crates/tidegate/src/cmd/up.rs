@@ -200,7 +200,11 @@ impl Operator {
     async fn hand_over(&self, admin: Option<&TcpListener>) -> std::io::Result<()> {
         if self.experiments.is_some() {
             // Two processes cannot write one journal.
-            let why = "a gateway with experiments cannot be replaced while it runs: restart it";
+            let why = "a gateway with experiments cannot be replaced while it runs, as two \
+                       processes cannot write one data folder: this one goes on. To run the \
+                       installed program, end this one (TERM: what is under way is finished, and \
+                       everything recorded) and start it again; USR2 works for gateways without \
+                       experiments";
             return Err(std::io::Error::other(why));
         }
         let mut sockets = self.gateway.sockets().await?;

@@ -1,7 +1,7 @@
 //! What experiments would do with a request, from the configuration alone: nothing is known of
 //! assignments that were kept, nor of what was changed since by commands or by automation.
 
-use experiment::evaluate::{Context, Unit};
+use experiment::evaluate::{Context, Uncounted, Unit};
 use experiment::live::Current;
 use experiment::live::params::ServiceParams;
 use experiment::model::{ExperimentSet, Source};
@@ -65,7 +65,12 @@ pub(crate) fn explain(
                     format!("`{key}`: the unit does not take part ({})", decided.reason.name())
                 }
                 (Some(_), Some(variant)) => {
-                    let counted = if decided.uncounted.is_some() { ", not counted" } else { "" };
+                    let counted = match decided.uncounted {
+                        None => "",
+                        Some(Uncounted::Override) => ", not counted",
+                        Some(Uncounted::Bot) => ", not counted: a program, by its user agent",
+                        Some(Uncounted::Prefetch) => ", not counted: fetched ahead",
+                    };
                     let (variant, why) = (&variant.key, decided.reason.name());
                     format!("`{key}`: variant `{variant}` ({why}{counted}), part of the cache key")
                 }

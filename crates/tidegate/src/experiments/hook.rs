@@ -154,15 +154,15 @@ impl Experiments for Hook {
             self.live.saw(&noted.experiment, noted.variant, noted.phase, seen);
             // Who got no answer was served nothing.
             if served.status != 0 {
-                self.live.expose(Exposed {
-                    experiment: noted.experiment,
-                    unit: noted.unit,
+                self.live.expose(&Exposed {
+                    experiment: &noted.experiment,
+                    unit: &noted.unit,
                     variant: noted.variant,
                     phase: noted.phase,
                     time_us: UnixMicros::max(served.start_us, 0),
                     browser,
-                    country: country.clone(),
-                    route: served.route.to_owned(),
+                    country: &country,
+                    route: served.route,
                     cache: served.cache.unwrap_or_default(),
                 });
             }

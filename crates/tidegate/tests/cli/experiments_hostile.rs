@@ -10,12 +10,12 @@ use crate::shop::{Answer, BROWSER, Shop, Up, ask};
 
 /// Units that were exposed, those that saw two variants, and everything that was recorded through
 /// the API.
-fn counted(up: &Up, fields: &str) -> [u64; 3] {
+pub(crate) fn counted(up: &Up, fields: &str) -> [u64; 3] {
     let command = json!({ "status": { "experiment": "checkout" } }).to_string();
     let shown = ask(up.api, "POST /v1/experiments", fields, command);
     assert_eq!(shown.status, 200, "{}", shown.body);
     let shown: Value = serde_json::from_str(&shown.body).unwrap();
-    let health = &shown["report"]["analysis"]["health"];
+    let health = &shown["shown"]["analysis"]["health"];
     let arms = health["arms"].as_array().unwrap_or_else(|| panic!("{shown}"));
     let units = arms.iter().map(|arm| arm["units"].as_u64().unwrap()).sum();
     let status = ask(up.api, "GET /v1/status", fields, "").body;

@@ -64,7 +64,7 @@ impl Up {
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
-        let answer = ask(self.api, &format!("POST {path}"), "", &body.to_string());
+        let answer = ask(self.api, &format!("POST {path}"), "", body.to_string());
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         serde_json::from_str(&answer.body).unwrap()
     }

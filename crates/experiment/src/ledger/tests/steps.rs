@@ -3,6 +3,15 @@
 use super::*;
 use std::cell::{Cell, RefCell};
 
+/// A lender that does as it is told.
+struct By<F>(F);
+
+impl<F: Fn(&mut dyn FnMut(&Ledger))> Lend for By<F> {
+    fn lend(&self, look: &mut dyn FnMut(&Ledger)) {
+        (self.0)(look);
+    }
+}
+
 const ALWAYS: std::ops::Range<i64> = i64::MIN..i64::MAX;
 
 fn with_units(count: u64) -> Ledger {
@@ -27,11 +36,11 @@ fn steps_give_what_one_look_gives() {
     let ledger = with_units(100);
     for rows in [1, 7, 25, 1_000] {
         let steps = Cell::new(0);
-        let lend = |look: &mut dyn FnMut(&Ledger)| {
+        let lend = By(|look: &mut dyn FnMut(&Ledger)| {
             steps.set(steps.get() + 1);
             look(&ledger);
-        };
-        let all = InSteps::of(lend, rows);
+        });
+        let all = InSteps::of(&lend, rows);
         assert_eq!(all.cohort("checkout", &ALWAYS), ledger.cohort("checkout", &ALWAYS));
         // One look at what is measured, and one at each part of the units.
         assert_eq!(steps.get(), 1 + 100_usize.div_ceil(rows));
@@ -53,7 +62,7 @@ fn steps_give_what_one_look_gives() {
 fn events_go_on_between_steps() {
     let ledger = RefCell::new(with_units(100));
     let come = Cell::new(0);
-    let lend = |look: &mut dyn FnMut(&Ledger)| {
+    let lend = By(|look: &mut dyn FnMut(&Ledger)| {
         look(&ledger.borrow());
         let mut ledger = ledger.borrow_mut();
         let number = come.replace(come.get() + 1);
@@ -67,8 +76,8 @@ fn events_go_on_between_steps() {
         let mut exposed = exposure(&unit, 0, START);
         exposed.phase = if number > 3 { 3 } else { 0 };
         record(&mut ledger, vec![Record::Exposure(exposed)]);
-    };
-    let all = InSteps::of(lend, 7);
+    });
+    let all = InSteps::of(&lend, 7);
     let arms = all.cohort("checkout", &ALWAYS).unwrap();
     assert_eq!(arms.len(), 6, "the phases of the beginning");
     assert!(arms.iter().all(|arm| arm.metrics.len() == 7), "and its metrics");
@@ -82,7 +91,7 @@ fn events_go_on_between_steps() {
 fn what_is_forgotten_meanwhile_is_not_there() {
     let ledger = RefCell::new(with_units(100));
     let steps = Cell::new(0);
-    let lend = |look: &mut dyn FnMut(&Ledger)| {
+    let lend = By(|look: &mut dyn FnMut(&Ledger)| {
         look(&ledger.borrow());
         if steps.replace(steps.get() + 1) == 5 {
             let mut ledger = ledger.borrow_mut();
@@ -90,8 +99,8 @@ fn what_is_forgotten_meanwhile_is_not_there() {
             ledger.apply(position, START, &Entry::Forget("checkout"));
             define(&mut ledger, &definition());
         }
-    };
-    let all = InSteps::of(lend, 7);
+    });
+    let all = InSteps::of(&lend, 7);
     assert_eq!(all.segments("checkout", Dimension::Browser, &ALWAYS), None);
     assert_eq!(steps.get(), 7, "it ends at once");
     assert_eq!(units(&all.cohort("checkout", &ALWAYS).unwrap()), 0);
