@@ -146,9 +146,8 @@ mod tests {
             values.iter().for_each(|&value| sums.add([value]).unwrap());
             sums
         };
-        let compare = |t: &Sums<1>, c: &Sums<1>| {
-            Comparison::new(&t.moments([1.0])?, &c.moments([1.0])?)
-        };
+        let compare =
+            |t: &Sums<1>, c: &Sums<1>| Comparison::new(&t.moments([1.0])?, &c.moments([1.0])?);
         let (large, small) = ([1, 5, 9, 4, 7, 2], [11, 13, 12]);
         let same = [6; 4];
         let cells = [
