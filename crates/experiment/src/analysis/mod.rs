@@ -52,7 +52,8 @@ pub struct Question<'a> {
     /// Variants that were rolled back, by index: their units were moved, so their shares say
     /// nothing any more.
     pub left_out: &'a [u16],
-    /// Information fractions of the looks that a group-sequential test has taken, rising.
+    /// Information fractions of the planned looks that were taken, rising: of a group-sequential
+    /// test, or the only one of a fixed one.
     pub looks: &'a [f64],
     /// What the last of these looks showed: between looks, nothing newer may be seen.
     pub last_look: &'a [MetricView],

@@ -313,3 +313,50 @@ fn a_cap_that_is_a_percentile_hides_the_metric_until_it_is_known() {
     let again = definition(&shop.experiment, &shop.metrics, Some(&measured)).unwrap();
     assert_eq!(again, measured);
 }
+
+#[test]
+fn an_effect_that_wears_off_shows_by_days_since_exposure() {
+    let mut shop = Shop::new(SAME, Plan::default(), 6);
+    shop.metrics[0].1 = spec("clicks", MetricKind::Count { event: "click".to_owned() }, 0);
+    let measured = definition(&shop.experiment, &shop.metrics, None).unwrap();
+    let text = serde_json::to_string(&measured).unwrap();
+    shop.store.0 = Ledger::new(Settings { shards: 2, ..Settings::default() });
+    let start_us = START as i64 * 1_000;
+    shop.store.0.apply(0, start_us, &Entry::Define(&text));
+    let names: Vec<String> = (0..1_200).map(|number| format!("u{number}")).collect();
+    let mut records = Vec::new();
+    for (name, number) in names.iter().zip(0_u16..) {
+        let (variant, attributes) = (number % 2, Attributes::default());
+        records.push(Record::Exposure(Exposure {
+            experiment: "shop",
+            unit: name,
+            variant,
+            phase: 0,
+            time_us: start_us,
+            attributes,
+        }));
+        for day in 0..3 {
+            // New things are clicked on, on the first day.
+            let share = if variant == 1 && day == 0 { 0.8 } else { 0.4 };
+            if shop.draws.random::<f64>() < share {
+                let time_us = start_us + day * DAY_US + 1;
+                let (name, unit) = ("click", name.as_str());
+                records.push(Record::Event(Event {
+                    unit,
+                    name,
+                    value: 0,
+                    time_us,
+                    event_id: None,
+                }));
+            }
+        }
+    }
+    shop.store.0.apply(1, start_us + 10 * DAY_US, &Entry::Batch { id: None, records });
+    shop.units = 10 * DAY / 60_000;
+    let days = shop.analysis(&Plan::default()).novelty;
+    let ends: Vec<[f64; 2]> =
+        days.iter().map(|day| day.lift_interval.unwrap().map(Option::unwrap)).collect();
+    assert_eq!(days.iter().map(|day| day.day).collect::<Vec<_>>(), [0, 1, 2]);
+    assert!(ends[0][0] > 0.5 && days[0].lift.unwrap() < 1.5, "{ends:?}");
+    assert!(ends[1..].iter().all(|[low, high]| *low < 0.0 && *high > 0.0), "{ends:?}");
+}
