@@ -26,6 +26,7 @@ ASCII = (
     + [f"name.{n}@example.com" for n in range(20)]
     + ["x" * n for n in range(1, 41)]
     + ["y" * n for n in (128, 129, 240, 241, 255, 256, 300)]
+    + ["z" * 10_000]
 )
 OTHER = ["josé", "用户42", "😀1", "ß", "Ω≈ç", "naïve user", "a,b", 'quo"te', "ключ-7"]
 IDS = ASCII + OTHER

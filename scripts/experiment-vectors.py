@@ -19,6 +19,9 @@ Known differences, where the other software is not followed:
   quantiles; the sums of means are compared, and the variance of quantiles without that factor.
 - statsmodels' score interval does not take the most likely proportions exactly (its end for 12/100
   against 5/90 has a score of 1.9583); they are solved for with scipy.
+- gbstats has the same confidence sequence (Waudby-Smith et al., equations 9, 155 and 161), rho
+  from the planned units included; two-sided only, so one side is tested in simulation.
+- gbstats 0.8.0 has no post-stratification and no covariate for ratios; statsmodels is used.
 - gbstats' SRM test counts arms without weight among the degrees of freedom; scipy is used.
 """
 
@@ -398,7 +401,7 @@ def group_sequential():
                 for k in range(1, len(fractions)):
                     t = np.array(fractions[: k + 1])
                     cov = np.sqrt(np.minimum.outer(t, t) / np.maximum.outer(t, t))
-                    law = stats.multivariate_normal(np.zeros(k + 1), cov, allow_singular=False)
+                    law = stats.multivariate_normal(np.zeros(k + 1), cov, seed=1)
                     law.abseps = law.releps = 1e-10
 
                     def excess(bound):
@@ -528,6 +531,38 @@ def shrinkage():
     write("shrinkage", source, ["scipy"], "1e-7", ["critical", "z", "estimate"], rows)
 
 
+def stratified():
+    """Cells are sums of `treatment|control`. OLS on arm, strata and both, the strata centred, finds
+    the effect weighted by all units; HC2 is exact for it. Shares of strata are estimated as well."""
+    import statsmodels.api as sm
+
+    rows = []
+    for n, shares in ((400, (0.5, 0.3, 0.2)), (6000, (0.7, 0.3)), (50_000, (0.4, 0.3, 0.2, 0.1))):
+        stratum = RNG.choice(len(shares), n, p=shares)
+        arm = RNG.integers(0, 2, n)
+        effect = 2 + 3 * stratum
+        y = (30 + 25 * stratum + arm * effect + RNG.normal(0, 12, n)).round().astype(int)
+        dummies = np.column_stack([stratum == k for k in range(1, len(shares))]).astype(float)
+        centred = dummies - dummies.mean(axis=0)
+        x = np.column_stack([np.ones(n), arm, centred, centred * arm[:, None]])
+        fit = sm.OLS(y, x).fit(cov_type="HC2")
+        difference = float(fit.params[1])
+        share_variance = 0.0
+        for k in range(len(shares)):
+            inside = stratum == k
+            own = y[inside & (arm == 1)].mean() - y[inside & (arm == 0)].mean()
+            share_variance += inside.mean() * (own - difference) ** 2 / n
+        error = math.sqrt(float(fit.bse[1]) ** 2 + share_variance)
+        cells = (
+            "|".join(sums(y[(stratum == k) & (arm == which)]) for which in (1, 0))
+            for k in range(len(shares))
+        )
+        rows.append((";".join(cells), difference, error))
+    columns = ["cells", "difference", "error"]
+    source = "statsmodels OLS with interactions, HC2, and the variance of shares"
+    write("stratified", source, ["statsmodels", "numpy"], "1e-9", columns, rows)
+
+
 def savvi_counts():
     from savvi.multinomial import InhomogeneousPoissonProcess, Multinomial
 
@@ -565,6 +600,6 @@ def savvi_counts():
 
 
 MAIN = [welch, fieller, proportions, ratio, cuped, cuped_ratio, sequence, bayes, beta, bandit]
-MAIN += [group_sequential, srm, multiple, power, quantile, shrinkage]
+MAIN += [group_sequential, srm, multiple, power, quantile, shrinkage, stratified]
 for part in {"main": MAIN, "savvi": [savvi_counts]}[sys.argv[1]]:
     part()

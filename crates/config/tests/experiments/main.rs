@@ -8,7 +8,7 @@ use config::experiment::import::{ImportOptions, Imported, System, import};
 use config::{Look, parse_experiments, parse_gateway, read_experiments};
 use experiment::analysis::{Correction, Method, Mode, Rule, Spending};
 use experiment::automation::Declared;
-use experiment::ledger::{DAY_US, MetricKind};
+use experiment::ledger::{DAY_US, Dimension, MetricKind};
 use experiment::live::params::{BearerKey, ServiceParams};
 use experiment::metric::{Better, Measure};
 use experiment::model::{
@@ -87,6 +87,7 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!((price.units, price.step_ms, price.ramp_up), (40_000, 7_200_000, true));
     assert_eq!(price.method, Method::GroupSequential { looks: 8, spending: Spending::Pocock });
     assert_eq!((price.correction, price.rule), (Correction::Holm, Rule::NonInferior));
+    assert_eq!(price.stratify, Some(Dimension::Country));
     assert_eq!(plan("checkout").mode, Mode::Bandit { floor: 0.1 });
     assert_eq!(plan("checkout").rule, Rule::ExpectedLoss { relative: 0.001 });
     assert_eq!((plan("moved").mode, plan("moved").method), (Mode::AA, Method::Fixed));
@@ -98,8 +99,13 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!(metric("errors").margin, 0.5);
     assert!(matches!(
         metric("revenue").measure,
-        Measure::Events { kind: MetricKind::Revenue { cap: 500_000_000, .. }, .. }
+        Measure::Events {
+            kind: MetricKind::Revenue { cap: 500_000_000, percentile: None, .. },
+            ..
+        }
     ));
+    let takings = metric("takings").counted().unwrap();
+    assert_eq!(takings.open_cap(), Some(995_000));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::ledger::{Arm, Dimension, Summary};
 use crate::metric::Role;
 use crate::model::{Status, UnixMillis};
 use jiff::ToSpan;
-use stats::experiment::srm;
+use stats::experiment::srm::{self, SampleRatio};
 
 /// The shares are off when the p-value is below this.
 const RATIO_ALARM: f64 = 0.001;
@@ -136,7 +136,7 @@ fn compared<'a>(question: &'a Question<'_>) -> impl Iterator<Item = u16> + 'a {
 pub(super) fn ratio(question: &Question<'_>, summary: &Summary) -> Ratio {
     let mut ln_e = None;
     for (counts, weights) in phases(question, &summary.arms) {
-        let found = srm::sequential(&weights).and_then(|process| process.ln_e_value(&counts));
+        let found = SampleRatio::new(&weights).and_then(|process| process.ln_e_value(&counts));
         if let Ok(found) = found {
             ln_e = Some(ln_e.unwrap_or(0.0) + found);
         }

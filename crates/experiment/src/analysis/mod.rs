@@ -55,7 +55,8 @@ pub struct Question<'a> {
     pub left_out: &'a [u16],
     /// The variant that is being rolled out, or has been: the test is over, and only harm matters.
     pub rolled_out: Option<&'a str>,
-    /// Information fractions of the looks that a group-sequential test has taken, rising.
+    /// Information fractions of the planned looks that were taken, rising: of a group-sequential
+    /// test, or the only one of a fixed one.
     pub looks: &'a [f64],
     /// What the last of these looks showed: between looks, nothing newer may be seen.
     pub last_look: &'a [MetricView],

@@ -33,7 +33,8 @@ pub enum Method {
         /// How the level is spent.
         spending: Spending,
     },
-    /// Once, when the planned units are there; nothing is shown before.
+    /// Once, when the planned units are there and the minimum run is over; nothing is shown before,
+    /// and nothing newer after.
     Fixed,
 }
 
@@ -203,13 +204,21 @@ impl Look {
         matches!(self, Look::Hidden(_))
     }
 
-    /// The fraction of a look that is being taken.
+    /// The fraction of a planned look that is being taken.
     pub(super) fn taken(&self) -> Option<f64> {
         match self {
             Look::Group(_, fractions) => fractions.last().copied(),
-            _ => None,
+            Look::Fixed(_) => Some(1.0),
+            Look::Sequence(_) | Look::Hidden(_) => None,
         }
     }
+}
+
+/// After the last look.
+const TAKEN: &str = "the last planned look has been taken";
+
+fn is_long_enough(question: &Question<'_>) -> bool {
+    super::verdict::days(question) >= f64::from(question.experiment.policy.min_days)
 }
 
 /// What may be shown with so many units.
@@ -224,10 +233,14 @@ pub(super) fn look(question: &Question<'_>, units: u64) -> Look {
     match plan.method {
         Method::Sequence => ConfidenceSequence::new(level, plan.units, question.least_units())
             .map_or_else(hidden, Look::Sequence),
-        Method::Fixed if units >= plan.units => Look::Fixed(level),
+        // Whoever looks a second time has another chance of a false alarm.
+        Method::Fixed if !question.looks.is_empty() => Look::Hidden(TAKEN.to_owned()),
+        Method::Fixed if units >= plan.units && is_long_enough(question) => Look::Fixed(level),
         Method::Fixed => Look::Hidden(format!(
-            "intervals and p-values are hidden until the {} planned units are there",
-            words::grouped(plan.units)
+            "intervals and p-values are hidden until {} planned units are there and {} days are \
+             over",
+            words::grouped(plan.units),
+            question.experiment.policy.min_days
         )),
         Method::GroupSequential { looks, spending } => {
             let fraction = (units as f64 / plan.units.max(1) as f64).min(1.0);
@@ -237,7 +250,7 @@ pub(super) fn look(question: &Question<'_>, units: u64) -> Look {
             let number = (last * f64::from(looks)).floor() + 1.0;
             let next = number / f64::from(looks.max(1));
             if last >= 1.0 {
-                return Look::Hidden("the last planned look has been taken".to_owned());
+                return Look::Hidden(TAKEN.to_owned());
             }
             if fraction < next || fraction < last + FRACTION_STEP_MIN {
                 let at = words::grouped((next * plan.units as f64).ceil() as u64);

@@ -36,7 +36,8 @@ pub struct Analysis {
     pub guardrails: Vec<GuardrailView>,
     /// Effect on the primary metric by days since exposure.
     pub novelty: Vec<DayEffect>,
-    /// The information fraction of the group-sequential look that this is.
+    /// The information fraction of the planned look that this is; 1 for the only one of a fixed
+    /// test.
     pub look: Option<f64>,
 }
 

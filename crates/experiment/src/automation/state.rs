@@ -68,7 +68,7 @@ pub struct State {
     pub since: UnixMillis,
     /// Variants that were rolled back.
     pub rolled_back: Vec<String>,
-    /// Information fractions of the group-sequential looks that were taken.
+    /// Information fractions of the planned looks that were taken.
     pub looks: Vec<f64>,
     /// What the last of them showed.
     pub last_look: Vec<MetricView>,

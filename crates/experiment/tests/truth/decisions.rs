@@ -40,11 +40,30 @@ fn planned_looks_keep_the_level_too() {
 }
 
 #[test]
+fn a_fixed_test_is_looked_at_once_and_keeps_the_level() {
+    let plan = Plan { method: Method::Fixed, units: 3_000, ..Plan::default() };
+    let found = (0..RUNS).filter(|&seed| decided(2, &plan, 2_000 + seed).is_some()).count();
+    assert!(found <= FALSE_MAX, "{found} of {RUNS}");
+    let mut world = World::new(experiment(2), plan, &[Truth::buys(0.1); 2], 1);
+    world.live(4_000, DAY);
+    world.act();
+    assert_eq!((world.state.looks.len(), world.analysis().look), (0, None), "two weeks first");
+    world.live(4_000, 14 * DAY);
+    world.act();
+    let at_look = world.analysis().metrics;
+    assert!(world.state.looks == [1.0] && at_look[0].effects[0].interval.is_some());
+    world.live(4_000, DAY);
+    world.act();
+    assert_eq!((world.analysis().look, world.analysis().metrics), (None, at_look));
+}
+
+#[test]
 fn looking_at_a_fixed_horizon_would_have_been_wrong() {
     // The same experiments, taken at face value at every look.
     let plan = Plan { method: Method::Fixed, units: 1, ..Plan::default() };
     let fooled = |seed: &u64| {
         let mut world = World::new(experiment(2), plan.clone(), &[Truth::buys(0.1); 2], *seed);
+        world.experiment.policy.min_days = 0;
         (0..25).any(|_| {
             world.live(300, DAY);
             world.analysis().metrics[0].effects[0].outcome != Outcome::Unclear

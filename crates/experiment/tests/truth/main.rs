@@ -4,4 +4,5 @@
 mod decisions;
 mod measures;
 mod moves;
+mod whole;
 mod world;

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A ledger as a store shows it.
-struct Store(Ledger);
+pub(crate) struct Store(pub(crate) Ledger);
 
 impl Results for Store {
     fn summary(&self, experiment: &str) -> Option<Summary> {
@@ -52,7 +52,7 @@ impl Results for Store {
     }
 }
 
-fn spec(name: &str, kind: MetricKind, lookback_us: i64) -> MetricSpec {
+pub(crate) fn spec(name: &str, kind: MetricKind, lookback_us: i64) -> MetricSpec {
     MetricSpec {
         name: name.into(),
         description: String::new(),

@@ -163,7 +163,11 @@ impl BetaPosterior {
         let Self { a, b } = self;
         let mode = (a / b).ln();
         let deviation = (1.0 / a + 1.0 / b).sqrt();
-        let ln_kernel = move |u: f64| -a * (-u).exp().ln_1p() - b * u.exp().ln_1p();
+        // a·ln(x) + b·ln(1 − x) with one exponential, on the side where it is at most 1.
+        let ln_kernel = move |u: f64| {
+            let outer = if u > 0.0 { -b * u } else { a * u };
+            outer - (a + b) * (-u.abs()).exp().ln_1p()
+        };
         let top = ln_kernel(mode);
         Density {
             pdf: Box::new(move |u| (ln_kernel(u) - top).exp()),

@@ -4,17 +4,55 @@ use super::Error;
 use super::counts::MultinomialProcess;
 use crate::goodness::{ChiSquare, chi_square_gof};
 
-/// Concentration of the mixture of [`sequential`]: finds shares that are off by about 1 % of the
-/// units within some ten thousands of them (Lindon & Malek, 2022).
-pub const CONCENTRATION: f64 = 10_000.0;
+/// Concentrations of the mixtures of [`SampleRatio`]: with 100, a split of 60 to 40 instead of halves is
+/// found within some hundreds of units; with 10,000, shares that are off by 1 % within some ten
+/// thousands (Lindon & Malek, 2022).
+pub const CONCENTRATIONS: [f64; 2] = [100.0, 10_000.0];
 
 /// The test that may be looked at after every unit: p-values of its counts hold at all times at
 /// once. Alarm at p < 0.001.
 ///
-/// # Errors
-/// As [`MultinomialProcess::new`].
-pub fn sequential(weights: &[f64]) -> Result<MultinomialProcess, Error> {
-    MultinomialProcess::new(weights, CONCENTRATION)
+/// Its evidence is the mean of those of a [`MultinomialProcess`] for each of [`CONCENTRATIONS`]; a mean
+/// of e-values is one, too.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleRatio {
+    processes: [MultinomialProcess; 2],
+}
+
+impl SampleRatio {
+    /// Expected shares from `weights`.
+    ///
+    /// # Errors
+    /// As [`MultinomialProcess::new`].
+    pub fn new(weights: &[f64]) -> Result<Self, Error> {
+        let [coarse, fine] = CONCENTRATIONS;
+        let process = |concentration| MultinomialProcess::new(weights, concentration);
+        Ok(Self { processes: [process(coarse)?, process(fine)?] })
+    }
+
+    /// Logarithm of the e-value of the counts so far; of independent groups of units, such as
+    /// phases, logarithms may be added.
+    ///
+    /// # Errors
+    /// As [`MultinomialProcess::ln_e_value`].
+    pub fn ln_e_value(&self, counts: &[u64]) -> Result<f64, Error> {
+        let [coarse, fine] = &self.processes;
+        let (a, b) = (coarse.ln_e_value(counts)?, fine.ln_e_value(counts)?);
+        let high = a.max(b);
+        if high.is_infinite() {
+            return Ok(high);
+        }
+        Ok(high + (((a - high).exp() + (b - high).exp()) / 2.0).ln())
+    }
+
+    /// p-value of the counts so far, valid at any time: min(1, 1/e-value). The smallest so far may be
+    /// kept.
+    ///
+    /// # Errors
+    /// As [`MultinomialProcess::ln_e_value`].
+    pub fn p_value(&self, counts: &[u64]) -> Result<f64, Error> {
+        Ok((-self.ln_e_value(counts)?).exp().min(1.0))
+    }
 }
 
 /// Pearson's chi-square test of the final counts, to be looked at once. Arms of weight 0 do not
@@ -55,6 +93,17 @@ mod tests {
         assert_eq!(chi_square(&[5200, 4800, 0], &[0.5, 0.5, 0.0]), Ok(two));
         assert!((two.p_value - 6.334e-5).abs() < 1e-8, "{}", two.p_value);
         assert_eq!(chi_square(&[5200, 4800, 1], &[0.5, 0.5, 0.0]).unwrap().p_value, 0.0);
+    }
+
+    #[test]
+    fn gross_and_slight_mismatches_are_found() {
+        let test = SampleRatio::new(&[0.5, 0.5]).unwrap();
+        let p = |counts: [u64; 2]| test.p_value(&counts).unwrap();
+        assert!(p([260, 140]) < 0.001 && p([215, 185]) > 0.1);
+        assert!(p([50_900, 49_100]) < 0.001 && p([50_200, 49_800]) > 0.1);
+        assert_eq!(p([0, 0]), 1.0);
+        let none = SampleRatio::new(&[0.5, 0.5, 0.0]).unwrap();
+        assert_eq!(none.p_value(&[5, 5, 1]), Ok(0.0));
     }
 
     #[test]

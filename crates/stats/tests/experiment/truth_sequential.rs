@@ -180,7 +180,7 @@ fn counts_find_a_harmful_rate_and_hold_its_ratio() {
 
 /// Units until the sample-ratio test raises its alarm at p < 0.001, looking after every `step`.
 fn srm_alarm(share: f64, units: u64, step: u64, draws: &mut Draws) -> Option<u64> {
-    let process = srm::sequential(&[0.5, 0.5]).unwrap();
+    let process = srm::SampleRatio::new(&[0.5, 0.5]).unwrap();
     let mut counts = [0_u64; 2];
     (1..=units).find(|unit| {
         counts[usize::from(draws.chance(share))] += 1;

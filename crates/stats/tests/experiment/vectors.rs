@@ -10,6 +10,7 @@ use stats::experiment::power::{Baseline, Design, Method};
 use stats::experiment::proportions::{
     Proportion, newcombe_interval, pooled_test, score_interval, wald_interval,
 };
+use stats::experiment::strata::post_stratify;
 use stats::experiment::{
     Alternative, Better, Comparison, ConfidenceSequence, GroupSequential, Level, Moments, Spending,
     Sums, bandit, cuped, multiple, quantile, shrinkage, srm, welch,
@@ -377,5 +378,28 @@ fn shrinkage_of_truncated_normals() {
         let effect = comparison.effect(row.number("critical"), 0.0, Alternative::Greater);
         let estimate = shrinkage::conditional_estimate(&effect, Alternative::Greater).unwrap();
         vectors.check(row, "estimate", estimate);
+    }
+}
+
+#[test]
+fn comparisons_within_strata() {
+    let compare =
+        |t: &Sums<1>, c: &Sums<1>| Comparison::new(&t.moments([1.0])?, &c.moments([1.0])?);
+    let file = Vectors::read("stratified.csv");
+    for row in &file.rows {
+        let sums = |text: &str| {
+            let numbers: Vec<i128> = text.split(' ').map(|item| item.parse().unwrap()).collect();
+            let units = u64::try_from(numbers[0]).unwrap();
+            Sums::<1> { units, sums: [numbers[1]], products: [[numbers[2]]] }
+        };
+        let cells: Vec<[Sums<1>; 2]> = row
+            .text("cells")
+            .split(';')
+            .map(|cell| cell.split_once('|').unwrap())
+            .map(|(treatment, control)| [sums(treatment), sums(control)])
+            .collect();
+        let found = post_stratify(&cells, 10, compare).unwrap();
+        file.check(row, "difference", found.difference());
+        file.check(row, "error", found.standard_error());
     }
 }
