@@ -96,7 +96,8 @@ impl History {
             zone: TimeZone::UTC,
         };
         let params = choose::Params::new(capacity_per_s);
-        let answer = choose::choose(&series, &params, &choose::Evidence::default()).map_err(|error| error.to_string())?;
+        let answer = choose::choose(&series, &params, &choose::Evidence::default())
+            .map_err(|error| error.to_string())?;
         Ok((factor, answer))
     }
 }
