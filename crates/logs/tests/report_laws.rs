@@ -72,6 +72,7 @@ fn check(lines: &[Line], setup: &Setup, order: [usize; 4]) -> (LogReport, LogRep
         .map(|at| parts[*at].take().expect("each once"))
         .reduce(Aggregate::merge)
         .expect("four parts");
+    assert_eq!(merged.instances(), whole.instances());
     (merged.finish(&Options::default()), whole.finish(&Options::default()))
 }
 

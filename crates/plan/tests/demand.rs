@@ -189,3 +189,12 @@ fn any_series_is_described() {
         }
     }
 }
+
+/// What is not known is not told as nothing.
+#[test]
+fn an_hour_that_is_not_known_has_no_peak() {
+    let counts = (0..120).map(|minute| if minute % 60 < 20 { 6.0 } else { f64::NAN }).collect();
+    let series = Series { start_s: 0, step_s: 60, counts, zone: TimeZone::UTC };
+    let burst = plan::demand::burst::burst(&series, 60.0).unwrap();
+    assert_eq!((burst.peak_minute, burst.peak_hour), (Some(1.0), None));
+}

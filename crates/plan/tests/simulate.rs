@@ -262,14 +262,14 @@ proptest! {
         prop_assert!((bound / cost - 1.0).abs() < 0.01, "{} {}", bound, cost);
     }
 
-    /// A floor below a reactive controller never makes more requests late.
+    /// A floor below a controller that does not look at what is ready never makes more requests late.
     #[test]
     fn a_floor_never_hurts(
         demand in demand(), floor in prop::collection::vec(0_u32..20, 24), boot_s in 0_u32..300,
-        keep_alive in any::<bool>(),
+        by_keda in any::<bool>(),
     ) {
         let plant = plant(f64::from(boot_s));
-        let reactive = || if keep_alive { knative(1) } else { hpa(1, 100) };
+        let reactive = || if by_keda { keda(1) } else { hpa(1, 100) };
         let floors = (0..WEEK_MINUTES).map(|minute| floor[minute / 5 % 24]).collect();
         let schedule = Schedule::of_minutes(floors, &TimeZone::UTC);
         let hybrid = Controller::Hybrid(Box::new(Hybrid::new(reactive(), schedule, 100)));

@@ -6,7 +6,9 @@ use super::{Controller, Observation};
 /// A reactive controller above a floor.
 ///
 /// The reactive part runs as if it were alone: it is shown its own last answer as the current
-/// number of instances, and the utilisation that as many would have. So the floor can only add.
+/// number of instances, and the utilisation that as many would have. So the floor can only add: for
+/// HPA, KEDA and AWS. Knative also looks at how many instances are ready, and those that the floor has
+/// made ready can keep it from panicking.
 #[derive(Debug, Clone)]
 pub struct Hybrid {
     /// What answers to the load.

@@ -5,11 +5,11 @@ use crate::Series;
 /// Indices of burstiness.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Burst {
-    /// Busiest second over the mean; `None` where steps are longer.
+    /// Busiest second over the mean; `None` where steps are longer or none is known.
     pub peak_second: Option<f64>,
-    /// Busiest minute over the mean; `None` where steps are longer.
+    /// Busiest minute over the mean; `None` where steps are longer or none is known.
     pub peak_minute: Option<f64>,
-    /// Busiest hour over the mean; `None` where steps are longer.
+    /// Busiest hour over the mean; `None` where steps are longer or none is known.
     pub peak_hour: Option<f64>,
     /// Busiest step over the mean.
     pub peak_step: f64,
@@ -78,6 +78,6 @@ fn peak(series: &Series, length_s: u32, mean: f64) -> Option<f64> {
         return None;
     }
     let factor = (length_s / series.step_s) as usize;
-    let highest = finite(&series.coarser(factor).counts).fold(0.0, f64::max);
+    let highest = finite(&series.coarser(factor).counts).reduce(f64::max)?;
     Some(highest / (mean * factor as f64))
 }
