@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use experiment::event::RECORDS_MAX;
 use experiment::live::params::{
-    ACT_EVERY_MAX, ACT_EVERY_MIN, BEARER_KEYS_MAX, BearerKey, CLIENT_KEYS_MAX, CookieParams, ORIGINS_MAX, ServiceLimits,
-    ServiceParams,
+    ACT_EVERY_MAX, ACT_EVERY_MIN, BEARER_KEYS_MAX, BearerKey, CLIENT_KEYS_MAX, CookieParams,
+    ORIGINS_MAX, ServiceLimits, ServiceParams,
 };
 
 use super::value::strings_of;

@@ -25,12 +25,12 @@ pub use plan::{
     Spending,
 };
 pub use posterior::bandit_weights;
-pub(crate) use verdict::change;
 pub use power::{Size, SizeQuestion, Week, size};
 pub use result::{
     Analysis, ArmCount, Cause, DayEffect, EffectView, GuardrailView, HealthReport, Issue,
     MetricView, MultipleExposure, Outcome, Ratio, SCHEMA, Severity, Standing, Verdict,
 };
+pub(crate) use verdict::change;
 
 use crate::metric::{MetricSpec, Role};
 use crate::model::{Experiment, UnixMillis};
@@ -72,17 +72,7 @@ impl<'a> Question<'a> {
     ) -> Question<'a> {
         let phases = 0..experiment.phases.len();
         let (left_out, rolled_out, looks, last_look) = (&[], None, &[], &[]);
-        Question {
-            experiment,
-            metrics,
-            plan,
-            phases,
-            left_out,
-            rolled_out,
-            looks,
-            last_look,
-            now,
-        }
+        Question { experiment, metrics, plan, phases, left_out, rolled_out, looks, last_look, now }
     }
 
     /// Indices of the variants that are compared with the control.

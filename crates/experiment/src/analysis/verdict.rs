@@ -117,7 +117,10 @@ fn harm(metrics: &[MetricView], guardrails: &[GuardrailView]) -> Option<(String,
     let mut all: Vec<(String, String)> = by_guardrail
         .map(|guardrail| {
             let change = change(guardrail);
-            (guardrail.variant.clone(), format!("guardrail {}: {change}, and worse", guardrail.name))
+            (
+                guardrail.variant.clone(),
+                format!("guardrail {}: {change}, and worse", guardrail.name),
+            )
         })
         .collect();
     for metric in metrics.iter().filter(|metric| metric.role == Role::Primary) {

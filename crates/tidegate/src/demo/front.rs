@@ -78,7 +78,11 @@ pub(crate) fn with_addresses(text: &str, shop: &Shop) -> String {
 ///
 /// # Errors
 /// Only if the scenario that is part of the program is wrong.
-pub(crate) fn load_params(name: &str, text: &str, address: SocketAddr) -> Result<LoadParams, Failed> {
+pub(crate) fn load_params(
+    name: &str,
+    text: &str,
+    address: SocketAddr,
+) -> Result<LoadParams, Failed> {
     let rendered = |errors: config::Errors| Failed::rendered(errors.render(Look::of_stderr()));
     let file = parse_scenario(name, text, Path::new(".")).map_err(rendered)?;
     let mut settings = file.settings;

@@ -13,9 +13,8 @@ pub(crate) fn line(shown: &Shown) -> String {
         return shown.analysis.verdict.text.clone();
     }
     let arms = &shown.analysis.health.arms;
-    let units = |variant: &str| {
-        arms.iter().find(|arm| arm.variant == variant).map_or(0, |arm| arm.units)
-    };
+    let units =
+        |variant: &str| arms.iter().find(|arm| arm.variant == variant).map_or(0, |arm| arm.units);
     let effects = shown.analysis.metrics.first().map(|metric| metric.effects.as_slice());
     let effects = effects.unwrap_or_default();
     let part = |variant: &str, value: Option<f64>| {

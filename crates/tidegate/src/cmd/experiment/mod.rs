@@ -171,10 +171,9 @@ pub(crate) fn run(args: &ExperimentArgs) -> Result<Exit, Failed> {
             Ok(match shown.analysis.verdict.standing {
                 Standing::Invalid => Exit::Doubtful,
                 Standing::Harmful | Standing::Inconclusive => Exit::No,
-                Standing::Winner
-                | Standing::RolledOut
-                | Standing::Waiting
-                | Standing::Idle => Exit::Ok,
+                Standing::Winner | Standing::RolledOut | Standing::Waiting | Standing::Idle => {
+                    Exit::Ok
+                }
             })
         }
         ExperimentVerb::Decide { name, say } => {
