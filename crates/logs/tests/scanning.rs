@@ -124,7 +124,8 @@ fn a_file_that_must_not_be_read_does_not_stop_the_others() {
     for name in ["mine", "theirs"] {
         fs::write(path(name), lines(0..10)).unwrap();
     }
-    fs::set_permissions(path("theirs"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    fs::set_permissions(path("theirs"), std::os::unix::fs::PermissionsExt::from_mode(0o000))
+        .unwrap();
     if fs::File::open(path("theirs")).is_ok() {
         println!("NOT TESTED: root may read everything");
         return;

@@ -63,6 +63,7 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!(validate(&declared.set), []);
     assert_eq!(service.data, Path::new("tests/experiments/ok/state"));
     assert_eq!(service.country_header.as_deref(), Some("x-country"));
+    assert_eq!(service.act_every, std::time::Duration::from_secs(2));
     assert_eq!(service.bearer_keys, [BearerKey::Hs256("0123456789abcdef".into())]);
     assert_eq!((service.limits.body_bytes, service.limits.streams), (2 << 20, 4));
     assert_eq!(service.cookie.max_age.as_secs(), 30 * 86_400);

@@ -23,7 +23,7 @@ pub(crate) use self::load::{execute, execute_with};
 /// What tidegate can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// See it work: a sample shop, a compressed day of users, and how many it holds
+    /// See it work: a sample shop, a compressed day of users, how many it holds, an experiment
     Demo(demo::DemoArgs),
     /// Run a gateway: balance, cache, limit and fail over, as one file says
     Up(up::UpArgs),

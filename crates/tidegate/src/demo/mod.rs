@@ -49,7 +49,7 @@ const LENGTHS: TrialLengths = TrialLengths {
     warm_up: Duration::from_millis(700),
 };
 
-/// See it work: a sample shop, a compressed day of users, and how many it holds
+/// See it work: a sample shop, a compressed day of users, how many it holds, an experiment
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  tidegate demo")]
 pub(crate) struct DemoArgs {
@@ -119,12 +119,12 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failed> {
     eprintln!("\n6. which cart sells most? An experiment, as `tidegate experiment` runs it\n");
     let trial = Trial::open(&shop, &folder)?;
     let outcome = trial.run(&shop, args.quiet)?;
-    if outcome.interrupted {
+    if signals::interrupted() {
         return Ok(Exit::Ok);
     }
     print_all(&format!("\n{}{}", lesson::text(&outcome), lesson::farewell()));
 
-    if args.keep && !signals::interrupted() {
+    if args.keep {
         keep::keep(gateway, address, &shop, (folder.path(), &trial))?;
     }
     Ok(Exit::Ok)

@@ -68,8 +68,6 @@ pub(crate) struct Outcome {
     pub(crate) began_ms: u64,
     /// What the shop saw.
     pub(crate) witness: Witness,
-    /// Whether the visitors were sent away by a signal.
-    pub(crate) interrupted: bool,
 }
 
 impl Trial {
@@ -120,7 +118,7 @@ impl Trial {
         let till =
             Till::open(shop.desk(), self.api).map_err(|error| Failed::environment(&error))?;
         let began_ms = u64::try_from(now_us() / 1_000).unwrap_or(0);
-        let result = thread::scope(|scope| {
+        thread::scope(|scope| {
             let (over, is_over) = sync_channel::<()>(0);
             let result = execute_with(params, &mut Output::silent(), |control| {
                 scope.spawn(move || self.watch(&control, &is_over, quiet));
@@ -131,7 +129,7 @@ impl Trial {
         // What is in the till counts.
         drop(till);
         let (shown, witness) = (self.look()?, shop.desk().witness());
-        Ok(Outcome { shown, began_ms, witness, interrupted: result.interrupted })
+        Ok(Outcome { shown, began_ms, witness })
     }
 
     /// Says once a second how it stands, and sends the visitors home in the end.
