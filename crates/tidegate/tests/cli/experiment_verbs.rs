@@ -121,7 +121,11 @@ fn a_data_folder_can_be_worked_on_without_a_process() {
     assert_eq!(run(&["start", "checkout"]).stdout, "\"checkout\" is running\n");
     let text = run(&["status", "checkout"]);
     assert_eq!(text.code, 0, "{}", text.stderr);
-    assert!(text.stdout.starts_with("checkout: wait: 0 of 10,000 planned units"), "{}", text.stdout);
+    assert!(
+        text.stdout.starts_with("checkout: wait: 0 of 10,000 planned units"),
+        "{}",
+        text.stdout
+    );
     assert!(text.stdout.contains("start") && text.stdout.contains("no reason was given"));
     let status = json(&run(&["status", "checkout", "--json"]).stdout);
     assert_eq!(status["schema"], "tidegate.experiment/1");
