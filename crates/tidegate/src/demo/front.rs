@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use config::{Look, parse_gateway, parse_scenario, resolve};
 use gateway::params::{Balance, GatewayParams, UpstreamKind};
@@ -33,7 +34,10 @@ impl Folder {
     /// # Errors
     /// When it exists already or cannot be made.
     pub(crate) fn make() -> io::Result<Folder> {
-        let path = std::env::temp_dir().join(format!("tidegate-demo-{}", std::process::id()));
+        // A process may make several.
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let (process, number) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("tidegate-demo-{process}-{number}"));
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Folder(path))
     }

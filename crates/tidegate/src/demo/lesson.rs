@@ -57,12 +57,12 @@ fn story(outcome: &Outcome) -> String {
             text.push_str(&format!(
                 "  {:<9}every order of it fails. It began with the first visitor and was taken back \
                  after {:.1} s, by the\n           guardrail. {} visitors had been shown it; the shop showed \
-                 it for the last time {:.2} s {}. Of\n           the {} pages since then none was \
+                 it for the last time {:.0} ms {}. Of\n           the {} pages since then none was \
                  {HARMFUL}; {} of its visitors came back and were shown another cart.\n",
                 HARMFUL,
                 after(line),
                 witness.shown(),
-                late.unsigned_abs() as f64 / 1e6,
+                late.unsigned_abs() as f64 / 1e3,
                 if late > 0 { "later" } else { "before" },
                 witness.pages_since,
                 witness.back(),
