@@ -37,7 +37,7 @@ fn the_experiment(text: &str) {
     assert!(line("units: today ").contains("sample ratio p = "), "{text}");
     // On a machine that is too busy, too few come for a decision, and the demo says so.
     if !text.contains("The time was too short for a decision") {
-        assert!(line("cart: ").starts_with("cart: \"one-page\" has won: ship it"), "{text}");
+        assert!(line("cart: \"").starts_with("cart: \"one-page\" has won: ship it"), "{text}");
         assert!(line("purchase-rate *").ends_with("better"), "{text}");
         line("ship       \"one-page\", 5 % held back");
     }
