@@ -198,13 +198,14 @@ impl Answer {
             if held.meets_objective { "meets the objective" } else { "misses the objective" };
         format!(
             "Recommended: {}. {verdict} On {:.1} held-out days it {objective}: {} of the requests \
-             late (95 % interval {} to {}), {:.1} instance-hours, {:.2} a month, {:.0} % above \
+             late (95 % interval {} to {}), {} in the queue of single requests, {:.1} instance-hours, {:.2} a month, {:.0} % above \
              perfect foresight.{second}",
             self.recommended.policy().summary(),
             held.days,
             percent(held.late_ratio),
             percent(held.late_ratio_ci[0]),
             percent(held.late_ratio_ci[1]),
+            percent(held.queue.late_ratio),
             held.instance_hours,
             held.monthly_cost,
             held.regret * 100.0,

@@ -77,16 +77,16 @@ pub fn compare(policy: &Outcome, plain: &Outcome, seed: u64) -> Comparison {
     }
 }
 
-/// The verdict on `policy` beside `plain` when `late_share` of the requests may be late.
+/// The verdict on a policy beside plain HPA, from their difference and whether each of them meets the
+/// objective.
 #[must_use]
-pub fn gain(policy: &Outcome, plain: &Outcome, found: &Comparison, late_share: f64) -> Gain {
-    let meets = |outcome: &Outcome| outcome.late_ratio() <= late_share;
+pub fn gain(found: &Comparison, [policy_meets, plain_meets]: [bool; 2]) -> Gain {
     let ([cheapest, dearest], [earliest, latest]) =
         (found.cost_difference_ci, found.late_difference_ci);
-    let cheaper = meets(policy) && dearest < 0.0;
-    let more_punctual = !meets(plain) && latest < 0.0;
+    let cheaper = policy_meets && dearest < 0.0;
+    let more_punctual = !plain_meets && latest < 0.0;
     let dearer = cheapest > 0.0 && !more_punctual;
-    let less_punctual = !meets(policy) && earliest > 0.0;
+    let less_punctual = !policy_meets && earliest > 0.0;
     if cheaper || more_punctual {
         Gain::Significant
     } else if dearer || less_punctual {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn verdict(policy: &Outcome, plain: &Outcome) -> Gain {
-        gain(policy, plain, &compare(policy, plain, 3), 0.001)
+        gain(&compare(policy, plain, 3), [policy, plain].map(|it| it.late_ratio() <= 0.001))
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub use judge::Gain;
 pub use params::{Kind, Params};
 pub use policy::Policy;
 pub use table::{Row, table};
+use verdict::QueueVerdict;
 
 use answer::{
     Baseline, HeldOut, HourInstances, MONTH_HOURS, Recommended, SecondBest, Stress, Trial,
@@ -174,12 +175,18 @@ impl<'a> Case<'a> {
         fluid::run(series, &plant, &mut policy.build(self.zone()), self.params.seed, |_| ())
     }
 
-    fn queue(&self, series: &Series, policy: &Policy, budget: f64) -> verdict::QueueVerdict {
+    fn queue(&self, series: &Series, policy: &Policy, budget: f64) -> QueueVerdict {
         let mut ready = Vec::new();
         let mut controller = policy.build(self.zone());
         let plant = policy.plant(&self.plant);
         fluid::run(series, &plant, &mut controller, self.params.seed, |n| ready.push(n));
         verdict::queue_verdict(series, &plant, &ready, budget, self.params.seed)
+    }
+
+    /// Whether fluid model and queue both meet the objective.
+    fn meets(&self, outcome: &Outcome, queue: &QueueVerdict) -> bool {
+        let limit = self.params.late_share;
+        outcome.late_ratio() <= limit && queue.meets(limit)
     }
 
     fn monthly_cost(&self, outcome: &Outcome) -> f64 {
@@ -218,16 +225,20 @@ pub fn choose(
     let best_outcome = case.simulate(held, &best);
     let plain_outcome = case.simulate(held, &plain);
     let comparison = judge::compare(&best_outcome, &plain_outcome, params.seed);
+    let best_queue = case.queue(held, &best, QUEUE_FINAL);
+    let plain_queue = case.queue(held, &plain, QUEUE_FINAL);
     let gain = if best == plain {
         Gain::None
     } else {
-        judge::gain(&best_outcome, &plain_outcome, &comparison, params.late_share)
+        let meets =
+            [case.meets(&best_outcome, &best_queue), case.meets(&plain_outcome, &plain_queue)];
+        judge::gain(&comparison, meets)
     };
-    let (recommended, outcome) = match gain {
-        Gain::Significant => (&best, &best_outcome),
-        Gain::None | Gain::Negative => (&plain, &plain_outcome),
+    let (recommended, outcome, queue) = match gain {
+        Gain::Significant => (&best, &best_outcome, best_queue),
+        Gain::None | Gain::Negative => (&plain, &plain_outcome, plain_queue),
     };
-    let held_out = held_out(&case, recommended, outcome);
+    let held_out = held_out(&case, outcome, queue);
     let concurrency = concurrency::advise(params, &evidence.points);
     let mut findings = findings(&case, &ranked, &held_out, accepted.is_none());
     findings.extend(concurrency.doubt(params));
@@ -273,9 +284,8 @@ fn accepted<'a>(case: &Case<'_>, ranked: &'a [Scored]) -> Option<&'a Policy> {
     None
 }
 
-fn held_out(case: &Case<'_>, policy: &Policy, outcome: &Outcome) -> HeldOut {
+fn held_out(case: &Case<'_>, outcome: &Outcome, queue: QueueVerdict) -> HeldOut {
     let params = case.params;
-    let queue = case.queue(&case.held, policy, QUEUE_FINAL);
     let allowed = outcome.late.max(params.late_share * outcome.requests);
     let floor_s = params.min.min(case.max);
     // Fewest as the policy has it would hide what the policy's own minimum costs.
@@ -290,8 +300,7 @@ fn held_out(case: &Case<'_>, policy: &Policy, outcome: &Outcome) -> HeldOut {
         monthly_cost: case.monthly_cost(outcome),
         churn: outcome.churn(),
         peak: outcome.peak,
-        meets_objective: outcome.late_ratio() <= params.late_share
-            && queue.meets(params.late_share),
+        meets_objective: case.meets(outcome, &queue),
         queue,
     }
 }
