@@ -3,16 +3,11 @@
 
 use experiment::analysis::{Data, Depth, Plan, Question, analyse};
 use experiment::event::{Attributes, Entry, Event, Exposure, Record};
-use experiment::ledger::{
-    Arm, DAY_US, Dimension, Fates, Ledger, MetricKind, QuantileSample, Results, Settings, Summary,
-    Term, UNITS_MAX,
-};
+use experiment::ledger::{DAY_US, Ledger, MetricKind, Results, Settings, Term, UNITS_MAX};
 use experiment::metric::{Better, MARGIN, Measure, MetricSpec, definition, resolve};
 use experiment::model::Experiment;
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::hint::black_box;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Units of one entry.
@@ -31,41 +26,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         measure(units)?;
     }
     Ok(())
-}
-
-/// A ledger as a store shows it.
-struct Store(Ledger);
-
-impl Results for Store {
-    fn summary(&self, experiment: &str) -> Option<Summary> {
-        self.0.summary(experiment)
-    }
-    fn cohort(&self, experiment: &str, first_us: Range<i64>) -> Option<Vec<Arm>> {
-        self.0.cohort(experiment, &first_us)
-    }
-    fn segments(
-        &self,
-        experiment: &str,
-        dimension: Dimension,
-        first_us: Range<i64>,
-    ) -> Option<BTreeMap<String, Vec<Arm>>> {
-        self.0.segments(experiment, dimension, &first_us)
-    }
-    fn quantile_sample(
-        &self,
-        experiment: &str,
-        metric: &str,
-        phase: u16,
-        variant: u16,
-    ) -> Option<QuantileSample> {
-        self.0.quantile_sample(experiment, metric, phase, variant)
-    }
-    fn unit_totals(&self, experiment: &str, metric: &str, before_us: i64) -> Option<Vec<i64>> {
-        self.0.unit_totals(experiment, metric, before_us)
-    }
-    fn fates(&self) -> Fates {
-        self.0.fates()
-    }
 }
 
 fn metrics() -> Vec<MetricSpec> {
@@ -115,7 +75,7 @@ fn measure(units: u64) -> Result<(), Box<dyn Error>> {
     }
     let filled = clock.elapsed();
     let bytes = ledger.memory_bytes() as f64 / units as f64;
-    let store = Store(ledger);
+    let store = ledger;
     let plan = Plan::default();
     // Three weeks later.
     let now = start_ms + 21 * 86_400_000;

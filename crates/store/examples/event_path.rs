@@ -10,7 +10,8 @@
 
 use experiment::event::{Attributes, BatchId, Encoded, Entry, Event, Exposure, Record, encode};
 use experiment::ledger::{
-    Checkpoint, DAY_US, Definition, Journal, Ledger, Metric, MetricKind, Outcome, Settings, Term,
+    Checkpoint, DAY_US, Definition, Journal, Ledger, Metric, MetricKind, Outcome, Results,
+    Settings, Term,
 };
 use rustix::time::{ClockId, clock_gettime};
 use std::error::Error;
@@ -335,7 +336,7 @@ fn memory(units: usize) -> Result<()> {
     let arms = ledger.summary("checkout").map_or(0, |summary| summary.arms.len());
     println!("sums of {units} units, {arms} arms: {:.2?}", clock.stop()?.0);
     let clock = Stopwatch::start()?;
-    let days = ledger.segments("checkout", experiment::ledger::Dimension::Day, &(0..i64::MAX));
+    let days = ledger.segments("checkout", experiment::ledger::Dimension::Day, 0..i64::MAX);
     let days = days.map_or(0, |days| days.len());
     println!("segments of {units} units, {days} of them: {:.2?}", clock.stop()?.0);
     Ok(())

@@ -6,14 +6,9 @@ use crate::recover::{Recovered, Recovery, recover};
 use crate::volume::{Disk, Volume};
 use crate::writer::Writer;
 use crate::{QUEUE_BYTES_MAX, QUEUE_MAX};
-use experiment::event::{Encoded, UnixMicros};
-use experiment::ledger::{
-    Acknowledge, Arm, Checkpoint, Dimension, Fates, InSteps, Journal, JournalError, Ledger, Lend,
-    QuantileSample, Results, Settings, Summary,
-};
-use std::collections::BTreeMap;
+use experiment::event::Encoded;
+use experiment::ledger::{Acknowledge, Checkpoint, Journal, JournalError, Ledger, Lend, Settings};
 use std::fs::{self, File, TryLockError};
-use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -223,43 +218,6 @@ impl Checkpoint for Events {
 impl Lend for Events {
     fn lend(&self, look: &mut dyn FnMut(&Ledger)) {
         self.read(|ledger| look(ledger));
-    }
-}
-
-impl Results for Events {
-    fn summary(&self, experiment: &str) -> Option<Summary> {
-        self.read(|ledger| ledger.summary(experiment))
-    }
-
-    fn cohort(&self, experiment: &str, first_us: Range<UnixMicros>) -> Option<Vec<Arm>> {
-        InSteps::new(self).cohort(experiment, &first_us)
-    }
-
-    fn segments(
-        &self,
-        experiment: &str,
-        dimension: Dimension,
-        first_us: Range<UnixMicros>,
-    ) -> Option<BTreeMap<String, Vec<Arm>>> {
-        InSteps::new(self).segments(experiment, dimension, &first_us)
-    }
-
-    fn quantile_sample(
-        &self,
-        experiment: &str,
-        metric: &str,
-        phase: u16,
-        variant: u16,
-    ) -> Option<QuantileSample> {
-        InSteps::new(self).quantile_sample(experiment, metric, phase, variant)
-    }
-
-    fn unit_totals(&self, experiment: &str, metric: &str, before_us: i64) -> Option<Vec<i64>> {
-        InSteps::new(self).unit_totals(experiment, metric, before_us)
-    }
-
-    fn fates(&self) -> Fates {
-        self.read(Ledger::fates)
     }
 }
 

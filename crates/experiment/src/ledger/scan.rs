@@ -11,7 +11,7 @@ use super::results::{arms, empty_cells};
 use super::shard::Shard;
 use super::sums::Cell;
 use super::table::{Row, Table, cell_of, counts};
-use super::{Arm, Dimension, Ledger, QuantileSample, bucket_value};
+use super::{Arm, Dimension, Fates, Ledger, QuantileSample, Results, Summary, bucket_value};
 use crate::event::UnixMicros;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -301,28 +301,28 @@ fn column_of<'a>(measured: &'a Measured, metric: &str) -> Option<&'a Column> {
     measured.columns.iter().find(|it| it.metric.name == metric)
 }
 
-/// For whoever holds the ledger anyway.
-impl Ledger {
-    /// As [`InSteps::cohort`].
-    #[must_use]
-    pub fn cohort(&self, experiment: &str, first_us: &Range<UnixMicros>) -> Option<Vec<Arm>> {
-        InSteps::new(self).cohort(experiment, first_us)
+/// Whoever lends a ledger can be asked.
+impl<L: Lend + Send + Sync> Results for L {
+    fn summary(&self, experiment: &str) -> Option<Summary> {
+        let mut found = None;
+        self.lend(&mut |ledger| found = ledger.summary(experiment));
+        found
     }
 
-    /// As [`InSteps::segments`].
-    #[must_use]
-    pub fn segments(
+    fn cohort(&self, experiment: &str, first_us: Range<UnixMicros>) -> Option<Vec<Arm>> {
+        InSteps::new(self).cohort(experiment, &first_us)
+    }
+
+    fn segments(
         &self,
         experiment: &str,
         dimension: Dimension,
-        first_us: &Range<UnixMicros>,
+        first_us: Range<UnixMicros>,
     ) -> Option<BTreeMap<String, Vec<Arm>>> {
-        InSteps::new(self).segments(experiment, dimension, first_us)
+        InSteps::new(self).segments(experiment, dimension, &first_us)
     }
 
-    /// As [`InSteps::quantile_sample`].
-    #[must_use]
-    pub fn quantile_sample(
+    fn quantile_sample(
         &self,
         experiment: &str,
         metric: &str,
@@ -332,14 +332,18 @@ impl Ledger {
         InSteps::new(self).quantile_sample(experiment, metric, phase, variant)
     }
 
-    /// As [`InSteps::unit_totals`].
-    #[must_use]
-    pub fn unit_totals(
+    fn unit_totals(
         &self,
         experiment: &str,
         metric: &str,
         before_us: UnixMicros,
     ) -> Option<Vec<i64>> {
         InSteps::new(self).unit_totals(experiment, metric, before_us)
+    }
+
+    fn fates(&self) -> Fates {
+        let mut fates = Fates::default();
+        self.lend(&mut |ledger| fates = ledger.fates());
+        fates
     }
 }

@@ -4,10 +4,7 @@
 use crate::world::{DAY, START};
 use experiment::analysis::{Analysis, Data, Depth, Plan, Question, analyse};
 use experiment::event::{Attributes, Entry, Event, Exposure, Record, Traffic};
-use experiment::ledger::{
-    Arm, DAY_US, Dimension, Fates, Ledger, MetricKind, QuantileSample, Results, Settings, Summary,
-    Term, bucket,
-};
+use experiment::ledger::{DAY_US, Ledger, MetricKind, Settings, Term, bucket};
 use experiment::metric::{Better, Measure, MetricSpec, Role, definition, resolve};
 use experiment::model::Experiment;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -15,42 +12,6 @@ use rand::{RngExt, SeedableRng};
 use serde_json::json;
 use stats::experiment::{Comparison, Moments, cuped};
 use std::collections::BTreeMap;
-use std::ops::Range;
-
-/// A ledger as a store shows it.
-pub(crate) struct Store(pub(crate) Ledger);
-
-impl Results for Store {
-    fn summary(&self, experiment: &str) -> Option<Summary> {
-        self.0.summary(experiment)
-    }
-    fn cohort(&self, experiment: &str, first_us: Range<i64>) -> Option<Vec<Arm>> {
-        self.0.cohort(experiment, &first_us)
-    }
-    fn segments(
-        &self,
-        experiment: &str,
-        dimension: Dimension,
-        first_us: Range<i64>,
-    ) -> Option<BTreeMap<String, Vec<Arm>>> {
-        self.0.segments(experiment, dimension, &first_us)
-    }
-    fn quantile_sample(
-        &self,
-        experiment: &str,
-        metric: &str,
-        phase: u16,
-        variant: u16,
-    ) -> Option<QuantileSample> {
-        self.0.quantile_sample(experiment, metric, phase, variant)
-    }
-    fn unit_totals(&self, experiment: &str, metric: &str, before_us: i64) -> Option<Vec<i64>> {
-        self.0.unit_totals(experiment, metric, before_us)
-    }
-    fn fates(&self) -> Fates {
-        self.0.fates()
-    }
-}
 
 pub(crate) fn spec(name: &str, kind: MetricKind, lookback_us: i64) -> MetricSpec {
     MetricSpec {
@@ -122,7 +83,7 @@ fn visitors() -> Vec<Visitor> {
         .collect()
 }
 
-fn store(visitors: &[Visitor]) -> (Store, Vec<(Role, MetricSpec)>) {
+fn store(visitors: &[Visitor]) -> (Ledger, Vec<(Role, MetricSpec)>) {
     let metrics = resolve(&experiment(), &declared()).unwrap();
     let definition = definition(&experiment(), &metrics, None).unwrap();
     let mut ledger = Ledger::new(Settings { shards: 3, ..Settings::default() });
@@ -173,7 +134,7 @@ fn store(visitors: &[Visitor]) -> (Store, Vec<(Role, MetricSpec)>) {
     }
     let entry = Entry::Batch { id: None, records };
     ledger.apply(1, start_us + 10 * DAY_US, &entry);
-    (Store(ledger), metrics)
+    (ledger, metrics)
 }
 
 fn analysis(plan: &Plan) -> Analysis {

@@ -1,13 +1,13 @@
 //! Whole experiments, many of them: records into a ledger, looked at again and again by everything
 //! that automation goes through.
 
-use crate::measures::{Store, spec};
+use crate::measures::spec;
 use crate::world::{DAY, START};
 use experiment::analysis::{Analysis, Data, Depth, Method, Outcome, Plan, Question, analyse};
 use experiment::automation::{Action, State, apply, step};
 use experiment::event::{Attributes, Entry, Event, Exposure, Record, Traffic};
 use experiment::ledger::{
-    DAY_US, Definition, Dimension, Ledger, MetricKind, Settings, TOTAL_MAX, Term, bucket,
+    DAY_US, Definition, Dimension, Ledger, MetricKind, Results, Settings, TOTAL_MAX, Term, bucket,
 };
 use experiment::metric::{MetricSpec, Role, definition, resolve};
 use experiment::model::Experiment;
@@ -35,7 +35,7 @@ struct Truth {
 const SAME: Truth = Truth { buys: 1.0, spends: 1.0, fails: 0.02 };
 
 struct Shop {
-    store: Store,
+    store: Ledger,
     experiment: Experiment,
     metrics: Vec<(Role, MetricSpec)>,
     plan: Plan,
@@ -90,7 +90,7 @@ impl Shop {
         ledger.apply(0, START as i64 * 1_000, &Entry::Define(&text));
         let draws = Xoshiro256PlusPlus::seed_from_u64(seed);
         let state = State { since: START, ..State::default() };
-        Shop { store: Store(ledger), experiment, metrics, plan, state, truth, units: 0, draws }
+        Shop { store: ledger, experiment, metrics, plan, state, truth, units: 0, draws }
     }
 
     fn now(&self) -> u64 {
@@ -148,7 +148,7 @@ impl Shop {
             records.extend((0..views).map(|view| event("view", 0, time_us + 1 + view as i64)));
             records.extend(bought.then(|| event("buy", spent, time_us + 10)));
             let entry = Entry::Batch { id: None, records };
-            self.store.0.apply(self.store.0.position(), time_us, &entry);
+            self.store.apply(self.store.position(), time_us, &entry);
         }
     }
 
@@ -286,18 +286,18 @@ fn a_cap_that_is_a_percentile_hides_the_metric_until_it_is_known() {
         |cap| MetricKind::Revenue { event: "buy".to_owned(), cap, percentile: Some(900_000) };
     shop.metrics[1].1 = spec("spent", revenue(TOTAL_MAX), 0);
     let mut measured = definition(&shop.experiment, &shop.metrics, None).unwrap();
-    let define = |store: &mut Store, definition: &Definition| {
+    let define = |store: &mut Ledger, definition: &Definition| {
         let text = serde_json::to_string(definition).unwrap();
-        store.0.apply(store.0.position(), START as i64 * 1_000, &Entry::Define(&text));
+        store.apply(store.position(), START as i64 * 1_000, &Entry::Define(&text));
     };
-    shop.store.0 = Ledger::new(Settings { shards: 1, ..Settings::default() });
+    shop.store = Ledger::new(Settings { shards: 1, ..Settings::default() });
     define(&mut shop.store, &measured);
     shop.live(1_000);
     let hidden = shop.analysis(&shop.plan).metrics[1].clone();
     assert_eq!((hidden.cap, hidden.effects[0].value), (None, None));
     assert!(hidden.effects[0].note.as_ref().unwrap().contains("its cap"), "{hidden:?}");
-    let mut totals = shop.store.0.unit_totals("shop", "spent", i64::MAX).unwrap();
-    assert_eq!(shop.store.0.unit_totals("shop", "spent", 0), Some(Vec::new()));
+    let mut totals = shop.store.unit_totals("shop", "spent", i64::MAX).unwrap();
+    assert_eq!(shop.store.unit_totals("shop", "spent", 0), Some(Vec::new()));
     let cap = stats::experiment::cap::percentile(&totals, 0.9, true).unwrap().unwrap();
     let at = measured.metrics.iter().position(|metric| metric.name == "spent").unwrap();
     let capped = measured.metrics[at].capped_at(cap);
@@ -321,9 +321,9 @@ fn an_effect_that_wears_off_shows_by_days_since_exposure() {
     shop.metrics[0].1 = spec("clicks", MetricKind::Count { event: "click".to_owned() }, 0);
     let measured = definition(&shop.experiment, &shop.metrics, None).unwrap();
     let text = serde_json::to_string(&measured).unwrap();
-    shop.store.0 = Ledger::new(Settings { shards: 2, ..Settings::default() });
+    shop.store = Ledger::new(Settings { shards: 2, ..Settings::default() });
     let start_us = START as i64 * 1_000;
-    shop.store.0.apply(0, start_us, &Entry::Define(&text));
+    shop.store.apply(0, start_us, &Entry::Define(&text));
     let names: Vec<String> = (0..1_200).map(|number| format!("u{number}")).collect();
     let mut records = Vec::new();
     for (name, number) in names.iter().zip(0_u16..) {
@@ -352,7 +352,7 @@ fn an_effect_that_wears_off_shows_by_days_since_exposure() {
             }
         }
     }
-    shop.store.0.apply(1, start_us + 10 * DAY_US, &Entry::Batch { id: None, records });
+    shop.store.apply(1, start_us + 10 * DAY_US, &Entry::Batch { id: None, records });
     shop.units = 10 * DAY / 60_000;
     let days = shop.analysis(&Plan::default()).novelty;
     let ends: Vec<[f64; 2]> =

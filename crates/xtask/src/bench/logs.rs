@@ -23,6 +23,10 @@ const BYTES: u64 = 1 << 30;
 /// Distinct addresses and URLs of the other log.
 const DISTINCT: u64 = 10_000_000;
 const ROUNDS: usize = 3;
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a program may take for the log of distinct things; whoever has not ended then is stopped.
+const DISTINCT_MAX: Duration = Duration::from_secs(180);
 /// Between two looks at a process.
 const EVERY: Duration = Duration::from_millis(20);
 
@@ -51,16 +55,19 @@ pub(crate) fn run() -> Result<()> {
     let mut samples: [Vec<Sample>; 3] = Default::default();
     for round in 1..=ROUNDS {
         eprintln!("round {round} of {ROUNDS}");
-        samples[0].push(watched(&mut tidegate(1, &log))?);
-        samples[1].push(watched(&mut tidegate(2, &log))?);
-        samples[2].push(watched(&mut goaccess(&log))?);
+        samples[0].push(watched(&mut tidegate(1, &log), PATIENCE)?);
+        samples[1].push(watched(&mut tidegate(2, &log), PATIENCE)?);
+        samples[2].push(watched(&mut goaccess(&log), PATIENCE)?);
     }
     same_totals(folder.path(), lines)?;
     fs::remove_file(&log)?;
     let distinct = folder.path().join("distinct.log");
     build_distinct(&distinct)?;
     eprintln!("{DISTINCT} distinct addresses and URLs");
-    let many = [watched(&mut tidegate(1, &distinct))?, watched(&mut goaccess(&distinct))?];
+    let many = [
+        watched(&mut tidegate(1, &distinct), DISTINCT_MAX)?,
+        watched(&mut goaccess(&distinct), DISTINCT_MAX)?,
+    ];
     publish("cargo xtask bench logs", &page(lines, &samples, &many)?)
 }
 
@@ -70,10 +77,12 @@ struct Sample {
     wall_s: f64,
     cpu_s: f64,
     peak_kb: f64,
+    /// Whether it ended by itself.
+    is_done: bool,
 }
 
-/// Runs a program to its end and watches it.
-fn watched(command: &mut Command) -> Result<Sample> {
+/// Runs a program to its end, or for so long, and watches it.
+fn watched(command: &mut Command, longest: Duration) -> Result<Sample> {
     let started = std::time::Instant::now();
     let mut child = command
         .stdin(Stdio::null())
@@ -81,12 +90,17 @@ fn watched(command: &mut Command) -> Result<Sample> {
         .stderr(Stdio::null())
         .spawn()
         .with_context(|| format!("cannot start {command:?}"))?;
-    let mut sample = Sample { wall_s: 0.0, cpu_s: 0.0, peak_kb: 0.0 };
+    let mut sample = Sample { wall_s: 0.0, cpu_s: 0.0, peak_kb: 0.0, is_done: true };
     loop {
         if let Some(status) = child.try_wait()? {
             ensure!(status.success(), "{command:?} ended with {status}");
             sample.wall_s = started.elapsed().as_secs_f64();
             return Ok(sample);
+        }
+        if started.elapsed() > longest {
+            child.kill()?;
+            child.wait()?;
+            return Ok(Sample { wall_s: longest.as_secs_f64(), is_done: false, ..sample });
         }
         sample.cpu_s = process::cpu_s(child.id()).max(sample.cpu_s);
         let peak = process::status_kb(child.id(), "VmHWM:").unwrap_or(0.0);
@@ -249,8 +263,11 @@ fn page(lines: u64, samples: &[Vec<Sample>; 3], many: &[Sample; 2]) -> Result<St
         "\n### {DISTINCT} distinct addresses and URLs\n\n| program | seconds | peak memory MiB |\n|---|---|---|"
     );
     for (name, sample) in [names[0], names[2]].iter().zip(many) {
-        let _ =
-            writeln!(page, "| {name} | {:.1} | {:.0} |", sample.wall_s, sample.peak_kb / 1024.0);
+        let (seconds, peak) = (sample.wall_s, sample.peak_kb / 1024.0);
+        let _ = match sample.is_done {
+            true => writeln!(page, "| {name} | {seconds:.1} | {peak:.0} |"),
+            false => writeln!(page, "| {name} | stopped after {seconds:.0} | {peak:.0} by then |"),
+        };
     }
     Ok(page)
 }

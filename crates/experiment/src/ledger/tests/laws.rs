@@ -74,7 +74,7 @@ fn reading(ledger: &Ledger) -> impl PartialEq + std::fmt::Debug + use<> {
     let summary = ledger.summary("checkout").unwrap();
     let always = i64::MIN..i64::MAX;
     let segments = [Dimension::Browser, Dimension::Day]
-        .map(|dimension| ledger.segments("checkout", dimension, &always).unwrap());
+        .map(|dimension| ledger.segments("checkout", dimension, always.clone()).unwrap());
     let sample = |phase, variant| {
         let sample = ledger.quantile_sample("checkout", "median", phase, variant).unwrap();
         let mut values: Vec<i64> = sample.values.iter().map(|&value| value as i64).collect();
@@ -192,7 +192,7 @@ proptest! {
         other.chunks(batch).for_each(|records| apply(&mut many, records));
         prop_assert_eq!(reading(&one), reading(&many));
         // Segments and cohorts are parts of the whole.
-        let all = many.cohort("checkout", &(i64::MIN..i64::MAX)).unwrap();
+        let all = many.cohort("checkout", i64::MIN..i64::MAX).unwrap();
         prop_assert_eq!(&all, &many.summary("checkout").unwrap().arms);
     }
 

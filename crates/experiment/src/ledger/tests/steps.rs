@@ -41,12 +41,12 @@ fn steps_give_what_one_look_gives() {
             look(&ledger);
         });
         let all = InSteps::of(&lend, rows);
-        assert_eq!(all.cohort("checkout", &ALWAYS), ledger.cohort("checkout", &ALWAYS));
+        assert_eq!(all.cohort("checkout", &ALWAYS), ledger.cohort("checkout", ALWAYS));
         // One look at what is measured, and one at each part of the units.
         assert_eq!(steps.get(), 1 + 100_usize.div_ceil(rows));
         for by in [Dimension::Browser, Dimension::Day] {
             let in_steps = all.segments("checkout", by, &ALWAYS);
-            assert_eq!(in_steps, ledger.segments("checkout", by, &ALWAYS));
+            assert_eq!(in_steps, ledger.segments("checkout", by, ALWAYS));
             assert_eq!(units(&in_steps.unwrap().into_values().next().unwrap()), 100);
         }
         let sample = all.quantile_sample("checkout", "median", 0, 1).unwrap();
