@@ -11,7 +11,8 @@ const STEPS_S: [i64; 4] = [60, 600, 3600, 86_400];
 pub(crate) struct Cell {
     pub(crate) client: u32,
     pub(crate) other: u32,
-    step: i32,
+    /// Number of the step, see [`Rates::begin_s`].
+    pub(crate) step: i32,
     pub(crate) hits: u32,
 }
 
@@ -87,9 +88,9 @@ impl Rates {
         self.cells.iter()
     }
 
-    /// When the cell's step began, in seconds since the Unix epoch.
-    pub(crate) fn begin_s(&self, cell: &Cell) -> i64 {
-        i64::from(cell.step) * self.step_s().unwrap_or(1)
+    /// When a step began, in seconds since the Unix epoch.
+    pub(crate) fn begin_s(&self, step: i32) -> i64 {
+        i64::from(step) * self.step_s().unwrap_or(1)
     }
 }
 

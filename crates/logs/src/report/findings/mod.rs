@@ -74,12 +74,13 @@ struct Ranked {
 /// All findings, gravest first.
 pub(super) fn find(seen: &Aggregate) -> Vec<Finding> {
     let mut all = Vec::new();
+    let peaks = rate::client_peaks(seen);
     for kind in [
         scanner::find(seen),
         brute_force::find(seen),
         spoofed::find(seen),
-        rate::clients(seen),
-        rate::networks(seen),
+        rate::clients(seen, &peaks),
+        rate::networks(seen, &peaks),
         rate::agents(seen),
         error_burst::find(seen),
     ] {

@@ -13,6 +13,7 @@ use crate::report::agent::{Agent, Class, classify};
 use crate::report::aggregate::{Aggregate, Kind};
 use crate::report::anonymise::address;
 use crate::report::keys::OTHER_ID;
+use crate::report::rates::Cell;
 
 /// Who says how to recognise its crawlers: the operator, the endings of their names, and networks
 /// from which they have come for years.
@@ -60,13 +61,19 @@ pub(super) fn find(seen: &Aggregate) -> Vec<Ranked> {
         cells.filter_map(|cell| Some((cell, known.get(cell.other as usize)?)))
     };
     let mut said: BTreeMap<u32, Said> = BTreeMap::new();
+    // The keys of `said`, quicker to ask: there are millions of cells.
+    let mut is_said = vec![false; clients.len() + 1];
     for (cell, (claim, _)) in cells() {
         if let Some(operator) = claim {
             said.entry(cell.client).or_default().claims.insert(*operator);
+            if let Some(is_said) = is_said.get_mut(cell.client as usize) {
+                *is_said = true;
+            }
         }
     }
     // What the same clients say besides.
-    for (cell, (claim, is_crawler)) in cells() {
+    let others = |cell: &Cell| is_said.get(cell.client as usize).copied().unwrap_or(false);
+    for (cell, (claim, is_crawler)) in cells().filter(|(cell, _)| others(cell)) {
         if let Some(client) = said.get_mut(&cell.client) {
             client.hits += u64::from(cell.hits);
             client.others |= claim.is_none() && !is_crawler;
