@@ -174,7 +174,8 @@ fn page(planned: &[Planned]) -> Result<String> {
     let _ = writeln!(
         page,
         "\nOf {} traces the gain over plain HPA is significant on {}; on the others plain HPA is recommended. The recommended policy\n\
-         meets the objective on {met}. A schedule alone is never recommended; regret is the cost above a lower bound with perfect foresight.\n\n\
+         meets the objective on {met}. A schedule alone is never recommended; regret is the cost above a lower bound with perfect foresight.\n\
+         Late shares are those of the fluid model; a gain also needs the queue of single requests to meet the objective.\n\n\
          ```sh\ncargo xtask bench plan\n# which runs, for each trace:\n\
          tidegate plan counts.csv --capacity {CAPACITY} --boot {BOOT} --late-after {LATE_AFTER} --slo '{SLO}' --timezone ZONE --seed {SEED} --json plan.json\n```",
         planned.len(),
