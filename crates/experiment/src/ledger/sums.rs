@@ -12,7 +12,7 @@ pub enum MetricSums {
     Single(Sums<2>),
     /// `[numerator, denominator, numerator before, denominator before]`.
     Ratio(Box<Sums<4>>),
-    /// A quantile has no sums; see [`super::Ledger::quantile_sample`].
+    /// A quantile has no sums; see [`super::Results::quantile_sample`].
     Quantile,
 }
 
