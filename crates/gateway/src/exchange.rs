@@ -24,7 +24,6 @@ use crate::record::Record;
 use crate::request::{Origin, Request};
 use crate::router::Matched;
 use crate::snapshot::RouteState;
-use crate::treatment::Asked;
 use crate::upstream::local::LocalUpstream;
 use crate::{acl, auth, cors, edit, files, mirror, outgoing, redirect};
 
@@ -202,16 +201,7 @@ impl Exchange<'_> {
             return Treated::Upstream(None);
         };
         let request = &mut *self.request;
-        let mut treatment = experiments.treat(&Asked {
-            method: &request.head.method,
-            scheme: request.scheme,
-            host: &request.host,
-            path: &request.path,
-            query: request.query(),
-            fields: &request.head.fields,
-            client: request.client,
-            unix_us: request.start_us,
-        });
+        let mut treatment = experiments.treat(&request.asked());
         request.variants.push_str(&treatment.variants);
         for (name, value) in &treatment.request_fields {
             edit::set(&mut request.head.fields, name, value);

@@ -93,16 +93,7 @@ pub fn explain(
     limits(route, &mut lines);
     cache(route, &request, &mut lines);
     if matches!(route.action, Action::Forward(_)) {
-        lines.extend(experiments(&Asked {
-            method: &request.head.method,
-            scheme: request.scheme,
-            host: &request.host,
-            path: &request.path,
-            query: request.query(),
-            fields: &request.head.fields,
-            client: request.client,
-            unix_us: request.start_us,
-        }));
+        lines.extend(experiments(&request.asked()));
     }
     action(params, route, &mut request, &mut lines);
     Ok(lines)

@@ -10,6 +10,7 @@ use wire::{BodyLength, HeadError, RequestHead};
 use crate::core::Core;
 use crate::failure::FailureKind;
 use crate::params::HashKey;
+use crate::treatment::Asked;
 
 /// What is known about a client's connection.
 #[derive(Debug, Clone)]
@@ -167,6 +168,20 @@ impl Request {
             self.target.push('?');
             self.query_at = Some(self.target.len());
             self.target.push_str(query);
+        }
+    }
+
+    /// The request as experiments look at it.
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        Asked {
+            method: &self.head.method,
+            scheme: self.scheme,
+            host: &self.host,
+            path: &self.path,
+            query: self.query(),
+            fields: &self.head.fields,
+            client: self.client,
+            unix_us: self.start_us,
         }
     }
 

@@ -5,6 +5,7 @@
 //! Escapes are taken back, `\u00hh` to the single byte `hh`: that is how the writer keeps bytes
 //! that are not UTF-8.
 
+use super::escape;
 use super::request::is_token;
 use crate::RejectReason;
 use jiff::{civil::DateTime, tz::Offset};
@@ -43,7 +44,7 @@ pub(crate) fn parse<'a>(line: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<Hit<
         }
         let (here, rest) = std::mem::take(&mut room).split_at_mut(text.len());
         room = rest;
-        let length = unescape(text, here);
+        let length = escape::json(text, here, true);
         fits &= length.is_some();
         &here[..length.unwrap_or(0)]
     });
@@ -272,54 +273,4 @@ fn timestamp(text: &[u8]) -> Option<i64> {
         _ => return None,
     };
     Some(Offset::UTC.to_timestamp(time).ok()?.as_microsecond() + part)
-}
-
-/// Writes text with its escapes taken back; its length, or `None` when an escape is none of JSON
-/// (RFC 8259 §7).
-fn unescape(text: &[u8], out: &mut [u8]) -> Option<usize> {
-    let mut length = 0;
-    let mut rest = text;
-    while let Some(at) = memchr(b'\\', rest) {
-        out.get_mut(length..length + at)?.copy_from_slice(&rest[..at]);
-        length += at;
-        let (escape, mut behind) = rest.get(at + 1..)?.split_first()?;
-        let mut utf8 = [0; 4];
-        let plain: &[u8] = match escape {
-            b'"' | b'\\' | b'/' => std::slice::from_ref(escape),
-            b'b' => b"\x08",
-            b'f' => b"\x0c",
-            b'n' => b"\n",
-            b'r' => b"\r",
-            b't' => b"\t",
-            b'u' => {
-                let mut code = hex4(behind)?;
-                behind = behind.get(4..)?;
-                if (0xd800..0xdc00).contains(&code) {
-                    let low = hex4(behind.strip_prefix(b"\\u")?)?;
-                    let low = low.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
-                    behind = behind.get(6..)?;
-                    code = 0x1_0000 + ((code - 0xd800) << 10) + low;
-                }
-                match u8::try_from(code) {
-                    Ok(byte) => {
-                        utf8[0] = byte;
-                        &utf8[..1]
-                    }
-                    Err(_) => char::from_u32(code)?.encode_utf8(&mut utf8).as_bytes(),
-                }
-            }
-            _ => return None,
-        };
-        out.get_mut(length..length + plain.len())?.copy_from_slice(plain);
-        length += plain.len();
-        rest = behind;
-    }
-    out.get_mut(length..length + rest.len())?.copy_from_slice(rest);
-    Some(length + rest.len())
-}
-
-fn hex4(text: &[u8]) -> Option<u32> {
-    text.get(..4)?
-        .iter()
-        .try_fold(0, |code, digit| Some(code << 4 | char::from(*digit).to_digit(16)?))
 }

@@ -397,33 +397,32 @@ fn by_controller(ranked: &[Scored]) -> Vec<Recommended> {
     best
 }
 
+/// Sorts by cost, and keeps what no cheaper one beats in lateness.
+fn keep_unbeaten<T>(list: &mut Vec<T>, cost_and_lateness: impl Fn(&T) -> [f64; 2]) {
+    list.sort_by(|a, b| {
+        let ([cost, late], [their_cost, their_late]) = (cost_and_lateness(a), cost_and_lateness(b));
+        cost.total_cmp(&their_cost).then(late.total_cmp(&their_late))
+    });
+    let mut lowest = f64::INFINITY;
+    list.retain(|one| {
+        let [_, late] = cost_and_lateness(one);
+        let better = late < lowest;
+        lowest = lowest.min(late);
+        better
+    });
+}
+
 /// Policies that no other beats in both cost and lateness: found on the past, shown as they do on
 /// held-out demand, where they must again be unbeaten.
 fn pareto(case: &Case<'_>, ranked: &[Scored]) -> Vec<Trial> {
     let mut by_cost: Vec<&Scored> = ranked.iter().collect();
-    by_cost.sort_by(|a, b| {
-        a.instance_s.total_cmp(&b.instance_s).then(a.late_ratio.total_cmp(&b.late_ratio))
-    });
-    let mut lowest = f64::INFINITY;
-    by_cost.retain(|scored| {
-        let better = scored.late_ratio < lowest;
-        lowest = lowest.min(scored.late_ratio);
-        better
-    });
+    keep_unbeaten(&mut by_cost, |scored| [scored.instance_s, scored.late_ratio]);
     let step = by_cost.len().div_ceil(PARETO_MAX).max(1);
     let picked: Vec<&Scored> = by_cost.into_iter().step_by(step).collect();
     let run =
         |scored: &&Scored| case.trial(&scored.policy, &case.simulate(&case.held, &scored.policy));
     let mut trials = search::parallel(&picked, &run);
-    trials.sort_by(|a, b| {
-        a.instance_hours.total_cmp(&b.instance_hours).then(a.late_ratio.total_cmp(&b.late_ratio))
-    });
-    let mut lowest = f64::INFINITY;
-    trials.retain(|trial| {
-        let better = trial.late_ratio < lowest;
-        lowest = lowest.min(trial.late_ratio);
-        better
-    });
+    keep_unbeaten(&mut trials, |trial| [trial.instance_hours, trial.late_ratio]);
     trials
 }
 

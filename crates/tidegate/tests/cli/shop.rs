@@ -12,6 +12,7 @@ use serde_json::Value;
 use testkit::origin::{Behaviour, Origin, OriginConfig, Response};
 
 use crate::command::path;
+use crate::up::wait_for;
 
 /// How long anything may take before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -96,15 +97,8 @@ impl Drop for Up {
 }
 
 fn address(talk: &mut impl BufRead, name: &str) -> SocketAddr {
-    let mut all = String::new();
-    loop {
-        let mut line = String::new();
-        assert!(talk.read_line(&mut line).unwrap() > 0, "`{name}` is not in\n{all}");
-        if line.contains(name) {
-            return line.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
-        }
-        all.push_str(&line);
-    }
+    let line = wait_for(talk, name);
+    line.split_whitespace().find_map(|word| word.parse().ok()).unwrap()
 }
 
 pub(crate) struct Answer {

@@ -61,7 +61,7 @@ impl Drop for Up {
 }
 
 /// The first line that holds a text.
-fn wait_for(talk: &mut impl BufRead, text: &str) -> String {
+pub(crate) fn wait_for(talk: &mut impl BufRead, text: &str) -> String {
     let mut all = String::new();
     loop {
         let mut line = String::new();
