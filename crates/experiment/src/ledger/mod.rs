@@ -34,8 +34,8 @@ pub use metric::{DAY_US, Metric, MetricKind, TOTAL_MAX, Term, WINDOW_US_MAX};
 pub use results::{Arm, Dimension, Progress, QuantileSample, Summary, TrafficArm};
 pub use scan::{InSteps, Lend, ROWS_AT_ONCE, SAMPLE_MAX, SEGMENTS_MAX};
 pub use storage::{
-    Acknowledge, ApiKey, AuditEntry, Change, Checkpoint, Control, ControlError, Document, Journal,
-    JournalError, KIND_EXPERIMENT, Results, Scope, StoredResult,
+    Acknowledge, AuditEntry, Change, Checkpoint, Control, ControlError, Document, Journal,
+    JournalError, KIND_EXPERIMENT, Results, StoredResult,
 };
 pub use sums::MetricSums;
 pub use traffic::TrafficTotals;

@@ -3,11 +3,10 @@
 //! producer, and everything about all units is asked of [`Results`] only.
 
 use super::{Arm, Dimension, Fates, Outcome, QuantileSample, Summary};
-use crate::evaluate::StickyRecord;
 use crate::event::{Encoded, UnixMicros};
 use crate::model::UnixMillis;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::mpsc;
 
@@ -161,7 +160,7 @@ pub struct Document {
 /// Who changes something, when and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change<'a> {
-    /// A person, a key's name, or `tidegate` for what it does by itself.
+    /// A person, or `tidegate` for what it does by itself.
     pub who: &'a str,
     /// Why.
     pub reason: &'a str,
@@ -179,7 +178,7 @@ pub struct AuditEntry {
     pub time_ms: UnixMillis,
     /// By whom.
     pub who: String,
-    /// `put`, `delete`, `ship`, `roll-back`, `key-added` …
+    /// `put`, `delete`, `ship`, `roll-back` …
     pub action: String,
     /// What it was done to, as `kind/key`.
     pub subject: String,
@@ -196,29 +195,6 @@ pub struct StoredResult {
     pub time_ms: UnixMillis,
     /// JSON.
     pub body: String,
-}
-
-/// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// Read decisions; may be public.
-    Client,
-    /// Also send exposures and events.
-    Write,
-    /// Everything.
-    Admin,
-}
-
-/// A key, without the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiKey {
-    /// Its name.
-    pub name: String,
-    /// What it may do.
-    pub scope: Scope,
-    /// When it was added.
-    pub time_ms: UnixMillis,
 }
 
 /// Control data: few, precious, changed by people.
@@ -284,65 +260,4 @@ pub trait Control: Send + Sync {
     /// # Errors
     /// [`ControlError`].
     fn results(&self, experiment: &str, limit: usize) -> Result<Vec<StoredResult>, ControlError>;
-
-    /// Keeps an assignment, unless there is one of the same or a later version: the first writer
-    /// wins. Returns the one that is kept.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    fn stick(
-        &self,
-        unit: &str,
-        experiment: &str,
-        record: &StickyRecord,
-    ) -> Result<StickyRecord, ControlError>;
-
-    /// The kept assignments of a unit; with the type of [`crate::evaluate::StickyView`].
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    fn sticky(&self, unit: &str) -> Result<HashMap<String, StickyRecord>, ControlError>;
-
-    /// Links a user with the device that the first login came from; later devices change nothing.
-    /// Returns the device that the user is linked with.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    fn link(&self, user: &str, device: &str, time_ms: UnixMillis) -> Result<String, ControlError>;
-
-    /// The device that a user is linked with.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    fn linked(&self, user: &str) -> Result<Option<String>, ControlError>;
-
-    /// Adds a key. Only its hash is kept, so the key must be long and random.
-    ///
-    /// # Errors
-    /// [`ControlError::Limit`] for a key or a name that will not do.
-    fn add_key(
-        &self,
-        name: &str,
-        key: &str,
-        scope: Scope,
-        change: &Change<'_>,
-    ) -> Result<(), ControlError>;
-
-    /// What a key may do; `None` when it is not known.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    fn key(&self, key: &str) -> Result<Option<ApiKey>, ControlError>;
-
-    /// All keys, by name.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    fn keys(&self) -> Result<Vec<ApiKey>, ControlError>;
-
-    /// Takes a key away; `false` when there is none of that name.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    fn revoke_key(&self, name: &str, change: &Change<'_>) -> Result<bool, ControlError>;
 }

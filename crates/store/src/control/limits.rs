@@ -10,13 +10,7 @@ pub const VERSIONS_MAX: u64 = 1_000;
 pub const RESULTS_MAX: u64 = 10_000;
 /// Lines that one answer has.
 pub const ANSWER_MAX: usize = 10_000;
-/// Keys.
-pub const KEYS_MAX: u64 = 1_000;
 /// Bytes of a name, a subject or who does something.
 pub const NAME_BYTES_MAX: usize = 300;
 /// Bytes of a reason.
 pub const REASON_BYTES_MAX: usize = 4_096;
-/// Bytes of a key, at least: 128 bits in base 64.
-pub const KEY_BYTES_MIN: usize = 22;
-/// Bytes of a key, at most.
-pub const KEY_BYTES_MAX: usize = 256;

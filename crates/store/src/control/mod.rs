@@ -2,19 +2,13 @@
 //! (`synchronous=FULL`), so that what was answered is there after a crash.
 
 mod documents;
-mod keys;
 pub mod limits;
 mod schema;
-mod units;
 
 use crate::error::OpenError;
-use experiment::evaluate::StickyRecord;
-use experiment::ledger::{
-    ApiKey, AuditEntry, Change, Control, ControlError, Document, Scope, StoredResult,
-};
+use experiment::ledger::{AuditEntry, Change, Control, ControlError, Document, StoredResult};
 use experiment::model::UnixMillis;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -140,49 +134,6 @@ impl Control for SqliteControl {
 
     fn results(&self, experiment: &str, limit: usize) -> Result<Vec<StoredResult>, ControlError> {
         self.read(|from| documents::results(from, experiment, limit))
-    }
-
-    fn stick(
-        &self,
-        unit: &str,
-        experiment: &str,
-        record: &StickyRecord,
-    ) -> Result<StickyRecord, ControlError> {
-        self.write(|to| units::stick(to, unit, experiment, record))
-    }
-
-    fn sticky(&self, unit: &str) -> Result<HashMap<String, StickyRecord>, ControlError> {
-        self.read(|from| units::sticky(from, unit))
-    }
-
-    fn link(&self, user: &str, device: &str, time_ms: UnixMillis) -> Result<String, ControlError> {
-        self.write(|to| units::link(to, user, device, time_ms))
-    }
-
-    fn linked(&self, user: &str) -> Result<Option<String>, ControlError> {
-        self.read(|from| units::linked(from, user))
-    }
-
-    fn add_key(
-        &self,
-        name: &str,
-        key: &str,
-        scope: Scope,
-        change: &Change<'_>,
-    ) -> Result<(), ControlError> {
-        self.write(|to| keys::add(to, name, key, scope, change))
-    }
-
-    fn key(&self, key: &str) -> Result<Option<ApiKey>, ControlError> {
-        self.read(|from| keys::find(from, key))
-    }
-
-    fn keys(&self) -> Result<Vec<ApiKey>, ControlError> {
-        self.read(keys::all)
-    }
-
-    fn revoke_key(&self, name: &str, change: &Change<'_>) -> Result<bool, ControlError> {
-        self.write(|to| keys::revoke(to, name, change))
     }
 }
 

@@ -41,25 +41,6 @@ const MIGRATIONS: &[&str] = &["
         body TEXT NOT NULL
     ) STRICT;
     CREATE INDEX result_experiment ON result (experiment, number);
-    CREATE TABLE sticky (
-        unit TEXT NOT NULL,
-        experiment TEXT NOT NULL,
-        version INTEGER NOT NULL,
-        variant TEXT NOT NULL,
-        phase INTEGER NOT NULL,
-        PRIMARY KEY (unit, experiment)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE link (
-        user TEXT PRIMARY KEY,
-        device TEXT NOT NULL,
-        time_ms INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE api_key (
-        name TEXT PRIMARY KEY,
-        hash BLOB NOT NULL UNIQUE,
-        scope TEXT NOT NULL,
-        time_ms INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
 "];
 
 /// Makes a connection durable and its tables those of this version.

@@ -4,7 +4,6 @@ use super::*;
 use experiment::ledger::KIND_EXPERIMENT;
 
 const CHANGE: Change<'static> = Change { who: "ada", reason: "because", time_ms: 5 };
-const KEY: &str = "k-0123456789abcdefghijkl";
 
 fn open() -> (tempfile::TempDir, SqliteControl) {
     let folder = tempfile::tempdir().unwrap();
@@ -67,52 +66,6 @@ fn the_audit_log_is_never_changed_and_a_change_without_a_reason_is_refused() {
     assert!(control.put("experiment", "a", Some("{}"), None, &change).is_err());
     // All or nothing: the document was not written, either.
     assert_eq!(control.get("experiment", "a"), Ok(None));
-}
-
-#[test]
-fn the_first_assignment_wins_within_a_version() {
-    let (_folder, control) = open();
-    let record =
-        |version, variant: &str| StickyRecord { version, variant: variant.into(), phase: 2 };
-    assert_eq!(control.stick("ada", "checkout", &record(1, "a")), Ok(record(1, "a")));
-    assert_eq!(control.stick("ada", "checkout", &record(1, "b")), Ok(record(1, "a")));
-    assert_eq!(control.stick("ada", "checkout", &record(0, "b")), Ok(record(1, "a")));
-    assert_eq!(control.stick("ada", "checkout", &record(2, "b")), Ok(record(2, "b")));
-    control.stick("ada", "other", &record(0, "a")).unwrap();
-    let kept = control.sticky("ada").unwrap();
-    assert_eq!((kept.len(), &kept["checkout"]), (2, &record(2, "b")));
-    assert!(control.sticky("bob").unwrap().is_empty());
-}
-
-#[test]
-fn a_user_stays_with_the_first_device() {
-    let (_folder, control) = open();
-    assert_eq!(control.linked("ada"), Ok(None));
-    assert_eq!(control.link("ada", "phone", 1), Ok("phone".into()));
-    assert_eq!(control.link("ada", "laptop", 2), Ok("phone".into()));
-    assert_eq!(control.linked("ada"), Ok(Some("phone".into())));
-    assert!(control.link("", "phone", 1).is_err());
-}
-
-#[test]
-fn keys_are_found_by_themselves_and_not_kept() {
-    let (folder, control) = open();
-    control.add_key("shop", KEY, Scope::Write, &CHANGE).unwrap();
-    assert!(control.add_key("shop", &KEY.replace('k', "x"), Scope::Admin, &CHANGE).is_err());
-    assert!(control.add_key("twin", KEY, Scope::Admin, &CHANGE).is_err());
-    assert!(control.add_key("short", "secret", Scope::Admin, &CHANGE).is_err());
-    let found = control.key(KEY).unwrap().unwrap();
-    assert_eq!((found.name.as_str(), found.scope), ("shop", Scope::Write));
-    assert_eq!(control.key(&KEY.to_uppercase()), Ok(None));
-    for name in ["control.sqlite", "control.sqlite-wal"] {
-        let bytes = std::fs::read(folder.path().join(name)).unwrap_or_default();
-        assert!(memchr::memmem::find(&bytes, KEY.as_bytes()).is_none());
-    }
-    assert_eq!(control.revoke_key("shop", &CHANGE), Ok(true));
-    assert_eq!(control.revoke_key("shop", &CHANGE), Ok(false));
-    assert_eq!(control.key(KEY), Ok(None));
-    assert!(control.keys().unwrap().is_empty());
-    assert_eq!(control.audit(Some("key/shop"), 9).unwrap().len(), 2);
 }
 
 #[test]
