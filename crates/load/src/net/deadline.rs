@@ -1,10 +1,11 @@
 //! A deadline that moves with every request but touches the runtime's timer only now and then.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 /// When to give up. One lives as long as its user; setting it is free while it moves forward.
@@ -31,9 +32,10 @@ impl Deadline {
         }
     }
 
-    /// Ready once the deadline has passed.
+    /// Ready once the deadline has passed. Asked outside the task's share of work: a peer that
+    /// always has bytes uses that share up, and would never be seen to be late.
     pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.sleep.as_mut().poll(cx).is_ready() {
+        while pin!(unconstrained(self.sleep.as_mut())).poll(cx).is_ready() {
             if Instant::now() >= self.at {
                 return Poll::Ready(());
             }
@@ -57,13 +59,15 @@ impl Deadline {
 
     /// Runs a future until it is ready or the deadline has passed (`None`).
     pub(crate) async fn guard_future<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
-        let mut future = std::pin::pin!(future);
+        let mut future = pin!(future);
         self.guard(|cx| future.as_mut().poll(cx)).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::coop::poll_proceed;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -78,5 +82,20 @@ mod tests {
         }
         deadline.set(Instant::now() + Duration::from_secs(1));
         assert_eq!(deadline.guard_future(async { 7 }).await, Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_always_busy_is_late_too() {
+        let mut deadline = Deadline::new();
+        deadline.set(Instant::now());
+        let mut turns = 0;
+        let ended = deadline.guard(|cx| {
+            while let Poll::Ready(work) = poll_proceed(cx) {
+                work.made_progress();
+            }
+            turns += 1;
+            if turns == 10 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        assert_eq!(ended.await, None);
     }
 }
