@@ -62,12 +62,14 @@ fn record(aggregate: &mut Aggregate, line: &Line) {
 
 fn check(lines: &[Line], setup: &Setup, order: [usize; 4]) -> (LogReport, LogReport) {
     let mut whole = Aggregate::new(setup);
-    let mut parts: Vec<Option<Aggregate>> = (0..4).map(|_| Some(Aggregate::new(setup))).collect();
+    let threaded = Setup { jobs: 3, ..setup.clone() };
+    let mut parts: Vec<Option<Aggregate>> =
+        (0..4).map(|_| Some(Aggregate::new(&threaded))).collect();
     for line in lines {
         record(&mut whole, line);
         record(parts[line.part].as_mut().expect("not merged yet"), line);
     }
-    let merged = order
+    let mut merged = order
         .iter()
         .map(|at| parts[*at].take().expect("each once"))
         .reduce(Aggregate::merge)

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use foldhash::quality::FixedState;
 
@@ -33,6 +35,8 @@ pub struct Setup {
     pub forwarded: bool,
     /// How much is kept.
     pub limits: Limits,
+    /// Threads that merging and the report may use; 0 is one.
+    pub jobs: usize,
 }
 
 /// Caps on what a pass keeps. They bound its memory: a key takes about 100 bytes and its text.
@@ -178,10 +182,7 @@ impl Aggregate {
             merge_overlap(&mut self.overlap, theirs);
         }
 
-        let mut maps: [Vec<u32>; KINDS] = std::array::from_fn(|_| Vec::new());
-        for ((map, ours), theirs) in maps.iter_mut().zip(&mut self.keys).zip(&other.keys) {
-            *map = ours.merge(theirs);
-        }
+        let maps = merge_keys(&mut self.keys, &other.keys, self.setup.jobs);
         let map = |kind: Kind| maps[kind as usize].as_slice();
         self.rates.merge(other.rates, map(Kind::Client), map(Kind::Agent));
         self.logins.merge(other.logins, map(Kind::Client), map(Kind::Path));
@@ -434,6 +435,23 @@ fn place(upstreams: &mut Option<Vec<Option<Tracked>>>, id: u32) -> Option<&mut O
         kept.resize_with(id as usize + 1, || None);
     }
     kept.get_mut(id as usize)
+}
+
+/// Merges kind by kind, the kinds side by side; the numbers here of the numbers there, by kind.
+fn merge_keys(ours: &mut [Keys; KINDS], theirs: &[Keys; KINDS], jobs: usize) -> [Vec<u32>; KINDS] {
+    let mut maps: [Vec<u32>; KINDS] = std::array::from_fn(|_| Vec::new());
+    let kinds = Mutex::new(maps.iter_mut().zip(ours).zip(theirs));
+    let next = || kinds.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some(((map, ours), theirs)) = next() {
+            *map = ours.merge(theirs);
+        }
+    };
+    thread::scope(|scope| {
+        (1..jobs.min(KINDS)).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    maps
 }
 
 fn merge_overlap(ours: &mut Option<Overlap>, theirs: Overlap) {

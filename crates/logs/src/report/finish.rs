@@ -1,6 +1,7 @@
 //! From what was counted to the report.
 
 use std::cmp::Reverse;
+use std::{panic, thread};
 
 use super::agent::{Agent, Class, classify};
 use super::aggregate::{Aggregate, Kind, UPSTREAMS_MAX};
@@ -41,18 +42,23 @@ impl Aggregate {
     /// The report on all records seen so far. It takes time by the number of distinct texts, so a live view
     /// should not ask for it more than every few seconds.
     #[must_use]
-    pub fn finish(&self, options: &Options) -> LogReport {
-        let rows = options.rows;
-        let mut panels = Panels::default();
-        self.plain_panels(&mut panels, rows);
-        self.path_panels(&mut panels, rows);
-        self.time_panels(&mut panels);
-        self.agent_panels(&mut panels, rows);
-        let templates = self.template_rollup();
-        set(&mut panels, Panel::Template, templates.top(rows));
-        self.upstream_concurrency(&mut panels[Panel::Upstream]);
+    pub fn finish(&mut self, options: &Options) -> LogReport {
+        self.rates.settle();
+        self.logins.settle();
+        self.report(options)
+    }
 
-        let findings = findings::find(self);
+    fn report(&self, options: &Options) -> LogReport {
+        let (findings, (panels, templates)) = if self.setup.jobs > 1 {
+            thread::scope(|scope| {
+                let findings = scope.spawn(|| findings::find(self));
+                let panels = self.panels(options.rows);
+                let findings = findings.join();
+                (findings.unwrap_or_else(|cause| panic::resume_unwind(cause)), panels)
+            })
+        } else {
+            (findings::find(self), self.panels(options.rows))
+        };
         let notes = self.notes();
         let demand = self.demand(&templates);
         let totals = self.totals();
@@ -80,6 +86,19 @@ impl Aggregate {
             notes,
             demand,
         }
+    }
+
+    /// All panels, and path templates with all that is counted of them.
+    fn panels(&self, rows: usize) -> (Panels, Rollup) {
+        let mut panels = Panels::default();
+        self.plain_panels(&mut panels, rows);
+        self.path_panels(&mut panels, rows);
+        self.time_panels(&mut panels);
+        self.agent_panels(&mut panels, rows);
+        let templates = self.template_rollup();
+        set(&mut panels, Panel::Template, templates.top(rows));
+        self.upstream_concurrency(&mut panels[Panel::Upstream]);
+        (panels, templates)
     }
 
     pub(crate) fn keys(&self, kind: Kind) -> &Keys {

@@ -65,7 +65,7 @@ impl History {
             aggregate: Aggregate::new(&Setup::default()),
             times_us: Vec::new(),
         });
-        let Some(reader) = done.sinks.pop() else {
+        let Some(mut reader) = done.sinks.pop() else {
             return Err(Failed::usage("the access log of the day was not read"));
         };
         let report = reader.aggregate.finish(&logs::report::Options::default());

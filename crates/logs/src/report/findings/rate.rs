@@ -113,7 +113,7 @@ fn peaks(seen: &Aggregate, key: impl Fn(&Cell) -> Option<u32>) -> Vec<Peak> {
         u128::from(key) << 64 | u128::from(step) << 32 | u128::from(cell.hits)
     };
     let cells = seen.rates.cells();
-    let mut cells: Vec<u128> = cells.filter_map(|cell| Some(packed(key(cell)?, cell))).collect();
+    let mut cells: Vec<u128> = cells.filter_map(|cell| Some(packed(key(&cell)?, &cell))).collect();
     cells.sort_unstable();
     let mut peaks: Vec<Peak> = Vec::new();
     for same in cells.chunk_by(|a, b| a >> 32 == b >> 32) {

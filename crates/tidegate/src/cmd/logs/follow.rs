@@ -49,7 +49,7 @@ pub(crate) fn run(args: &LogsArgs, options: &Options, setup: &Setup) -> Result<E
         };
         view.tell(problem);
         let counts = follower.counts();
-        view.refresh(counts.read + counts.directives, &sinks, &files)?;
+        view.refresh(counts.read + counts.directives, &mut sinks, &files)?;
         let pause = if more { Duration::ZERO } else { POLL };
         if signal.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             break;
@@ -90,7 +90,7 @@ impl View<'_> {
         self.seen = None;
     }
 
-    fn refresh(&mut self, lines: u64, sinks: &Sinks, files: &Files) -> Result<(), Failed> {
+    fn refresh(&mut self, lines: u64, sinks: &mut Sinks, files: &Files) -> Result<(), Failed> {
         let started = Instant::now();
         if self.seen == Some(lines) || started < self.next {
             return Ok(());

@@ -76,7 +76,8 @@ impl ReadingFlags {
         let filter =
             Filter::parse(&conditions).map_err(|error| Failed::usage(error.to_string()))?;
         let (anonymise, forwarded) = (self.anonymise, self.forwarded);
-        Ok(Setup { filter, anonymise, forwarded, ..Setup::default() })
+        let jobs = self.jobs.unwrap_or_else(|| Options::default().jobs);
+        Ok(Setup { filter, anonymise, forwarded, jobs, ..Setup::default() })
     }
 }
 

@@ -53,7 +53,7 @@ impl Sinks {
     }
 
     /// The report so far.
-    pub(crate) fn so_far(&self) -> LogReport {
+    pub(crate) fn so_far(&mut self) -> LogReport {
         self.aggregate.finish(&Options::default())
     }
 }
@@ -160,7 +160,7 @@ impl Files {
 pub(crate) fn report(sinks: Vec<Sinks>) -> LogReport {
     let aggregates = sinks.into_iter().map(|sinks| sinks.aggregate);
     let all = aggregates.reduce(Aggregate::merge);
-    let all = all.unwrap_or_else(|| Aggregate::new(&Setup::default()));
+    let mut all = all.unwrap_or_else(|| Aggregate::new(&Setup::default()));
     all.finish(&Options::default())
 }
 
