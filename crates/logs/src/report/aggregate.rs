@@ -182,10 +182,11 @@ impl Aggregate {
             merge_overlap(&mut self.overlap, theirs);
         }
 
-        let maps = merge_keys(&mut self.keys, &other.keys, self.setup.jobs);
+        let jobs = self.setup.jobs;
+        let maps = merge_keys(&mut self.keys, &other.keys, jobs);
         let map = |kind: Kind| maps[kind as usize].as_slice();
-        self.rates.merge(other.rates, map(Kind::Client), map(Kind::Agent));
-        self.logins.merge(other.logins, map(Kind::Client), map(Kind::Path));
+        self.rates.merge(other.rates, map(Kind::Client), map(Kind::Agent), jobs);
+        self.logins.merge(other.logins, map(Kind::Client), map(Kind::Path), jobs);
         self.suspects.merge(&other.suspects, map(Kind::Client));
         self.limit_upstreams();
         match other.upstreams {

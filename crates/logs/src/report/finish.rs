@@ -43,8 +43,8 @@ impl Aggregate {
     /// should not ask for it more than every few seconds.
     #[must_use]
     pub fn finish(&mut self, options: &Options) -> LogReport {
-        self.rates.settle();
-        self.logins.settle();
+        self.rates.settle(self.setup.jobs);
+        self.logins.settle(self.setup.jobs);
         self.report(options)
     }
 
@@ -124,7 +124,7 @@ impl Aggregate {
                 .map(|(_, counter)| counter.hits)
                 .sum(),
             not_found: self.keys(Kind::NotFound).rows().map(|(_, counter)| counter.hits).sum(),
-            server_errors: self.classes.cells().iter().map(|(_, classes)| classes[5]).sum(),
+            server_errors: self.classes.cells().map(|(_, classes)| classes[5]).sum(),
             first: (!is_empty).then_some(self.first_us),
             last: (!is_empty).then_some(self.last_us),
         }
@@ -398,8 +398,7 @@ fn peak(arrivals: &Series<1>, step_s: i64) -> Option<Peak> {
 fn timeline(classes: &Series<7>) -> Timeline {
     /// In minutes: steps that people read.
     const STEPS_MIN: [i64; 12] = [1, 5, 10, 15, 30, 60, 180, 360, 720, 1440, 10_080, 43_200];
-    let cells = classes.cells();
-    let (Some((first, _)), Some((last, _))) = (cells.first(), cells.last()) else {
+    let Some((first, last)) = classes.span() else {
         return Timeline { step_s: STEPS_S[1] as u64, points: Vec::new() };
     };
     let points = |step: i64| last.div_euclid(step) - first.div_euclid(step) + 1;
@@ -411,7 +410,7 @@ fn timeline(classes: &Series<7>) -> Timeline {
     let mut all: Vec<TimePoint> = (0..points(step))
         .map(|at| TimePoint { time: (begin + at) * step * SECOND_US, hits: 0, classes: [0; 6] })
         .collect();
-    for (at_s, [hits, classes @ ..]) in cells {
+    for (at_s, [hits, classes @ ..]) in classes.cells() {
         let at = (at_s.div_euclid(step) - begin) as usize;
         if let Some(point) = all.get_mut(at) {
             point.hits += hits;

@@ -1,5 +1,7 @@
 //! How many requests each pair (client and agent, or client and path) made in each step of time.
 
+use std::thread;
+
 /// Steps in seconds, tried in this order: the first with room for all cells is used.
 const STEPS_S: [i64; 4] = [60, 600, 3600, 86_400];
 /// Cells that are kept before they are put in order for the first time.
@@ -65,13 +67,22 @@ impl Rates {
         let hits = u32::try_from(weight).unwrap_or(u32::MAX);
         self.cells.push(Cell { client, other, step: at_s.div_euclid(step_s) as i32, hits }.pack());
         if self.cells.len() >= self.settle_at {
-            self.settle();
+            self.settle(1);
         }
     }
 
-    /// Makes one cell of those of the same client, step and other, and steps as long as they must be.
+    /// Makes one cell of those of the same client, step and other, and steps as long as they must be;
+    /// with so many threads.
     #[cold]
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self, jobs: usize) {
+        if jobs > 1 && self.cells.len() > UNSETTLED_MIN {
+            let part = self.cells.len().div_ceil(jobs);
+            thread::scope(|scope| {
+                for part in self.cells.chunks_mut(part) {
+                    scope.spawn(|| part.sort_unstable());
+                }
+            });
+        }
         self.unite();
         while self.cells.len() > self.max {
             self.coarsen();
@@ -80,7 +91,7 @@ impl Rates {
     }
 
     fn unite(&mut self) {
-        // Stable, since that one is quick where much is in order already.
+        // Stable, since that one is quick where long parts are in order already.
         self.cells.sort();
         self.cells.dedup_by(|cell, kept| {
             let is_same = *cell >> 32 == *kept >> 32;
@@ -105,7 +116,7 @@ impl Rates {
     }
 
     /// Adds all of `other`, whose numbers are those here by `clients` and `others`.
-    pub(crate) fn merge(&mut self, mut other: Self, clients: &[u32], others: &[u32]) {
+    pub(crate) fn merge(&mut self, mut other: Self, clients: &[u32], others: &[u32], jobs: usize) {
         while self.level < other.level {
             self.coarsen();
         }
@@ -118,7 +129,7 @@ impl Rates {
             let (client, other) = (number(clients, cell.client), number(others, cell.other));
             Cell { client, other, ..cell }.pack()
         }));
-        self.settle();
+        self.settle(jobs);
     }
 
     /// Every cell, by client and then by step; each is there once when they are
@@ -156,13 +167,13 @@ mod tests {
                 whole.add(client, agent, at_s, 1);
                 parts[part].add(client, agent, at_s, 1);
                 if at == settled {
-                    parts[part].settle();
+                    parts[part].settle(1);
                 }
             }
-            whole.settle();
+            whole.settle(1);
             let mut merged = Rates::new(max);
             for part in parts.into_iter().rev() {
-                merged.merge(part, &[0, 1, 2, 3], &[0, 1, 2]);
+                merged.merge(part, &[0, 1, 2, 3], &[0, 1, 2], 2);
             }
             prop_assert_eq!(merged.step_s(), whole.step_s());
             prop_assert_eq!(all(&merged), all(&whole));

@@ -42,6 +42,11 @@ impl<const N: usize> Series<N> {
         Self { level, pages_max, pages: Vec::new(), index: HashMap::default(), last: 0, fold }
     }
 
+    /// One like this with nothing in it.
+    fn empty(&self) -> Self {
+        Self::with_fold(self.step_s(), self.pages_max, self.fold)
+    }
+
     pub(crate) fn step_s(&self) -> i64 {
         STEPS_S[self.level]
     }
@@ -86,13 +91,9 @@ impl<const N: usize> Series<N> {
         if self.level + 1 >= STEPS_S.len() {
             return;
         }
-        let (cells, step_s) = (self.cells(), self.step_s());
-        self.level += 1;
-        self.pages.clear();
-        self.index.clear();
-        self.last = 0;
-        for (at_s, values) in cells {
-            (self.fold)(self, at_s, step_s, values);
+        let finer = std::mem::replace(self, Self { level: self.level + 1, ..self.empty() });
+        for (at_s, values) in finer.cells() {
+            (self.fold)(self, at_s, finer.step_s(), values);
         }
     }
 
@@ -114,27 +115,25 @@ impl<const N: usize> Series<N> {
     }
 
     /// Every step that is not empty: the second it begins at and its values, in order of time.
-    pub(crate) fn cells(&self) -> Vec<(i64, [u64; N])> {
+    pub(crate) fn cells(&self) -> impl DoubleEndedIterator<Item = (i64, [u64; N])> {
         let mut pages: Vec<_> = self.pages.iter().collect();
         pages.sort_unstable_by_key(|(page, _)| *page);
-        let mut cells = Vec::new();
-        for (page, values) in pages {
-            for (step, values) in (page * PAGE..).zip(values.iter()) {
-                if *values != [0; N] {
-                    cells.push((step * self.step_s(), *values));
-                }
-            }
-        }
-        cells
+        let steps = pages.into_iter().flat_map(|(page, sums)| {
+            sums.iter().enumerate().map(move |(place, sums)| (page * PAGE + place as i64, *sums))
+        });
+        let step_s = self.step_s();
+        steps.filter(|(_, sums)| *sums != [0; N]).map(move |(step, sums)| (step * step_s, sums))
+    }
+
+    /// When the first step that is not empty begins, and the last.
+    pub(crate) fn span(&self) -> Option<(i64, i64)> {
+        Some((self.cells().next()?.0, self.cells().next_back()?.0))
     }
 
     /// Every step from the first to the last that is not empty, at the finest step that gives at most
     /// `points_max` points: when it starts, the step, and the values. A step of days may give more.
     pub(crate) fn dense(&self, points_max: usize) -> (i64, i64, Vec<[u64; N]>) {
-        let cells = self.cells();
-        let (Some((first, _)), Some((last, _))) = (cells.first(), cells.last()) else {
-            return (0, self.step_s(), Vec::new());
-        };
+        let Some((first, last)) = self.span() else { return (0, self.step_s(), Vec::new()) };
         let points = (last - first) / self.step_s() + 1;
         if points > points_max as i64 && self.level + 1 < STEPS_S.len() {
             let mut coarser = self.clone();
@@ -142,10 +141,10 @@ impl<const N: usize> Series<N> {
             return coarser.dense(points_max);
         }
         let mut values = vec![[0; N]; points as usize];
-        for (at_s, cell) in &cells {
-            values[((at_s - first) / self.step_s()) as usize] = *cell;
+        for (at_s, cell) in self.cells() {
+            values[((at_s - first) / self.step_s()) as usize] = cell;
         }
-        (*first, self.step_s(), values)
+        (first, self.step_s(), values)
     }
 
     /// The step of `step_s` seconds with the most in the first sum, and how much; the first of equals.
@@ -200,7 +199,9 @@ mod tests {
             let mut merged = Series::<1>::new(1, 20);
             parts.into_iter().rev().for_each(|part| merged.merge(part));
             prop_assert_eq!(merged.step_s(), whole.step_s());
-            prop_assert_eq!(merged.cells(), whole.cells());
+            prop_assert!(merged.cells().eq(whole.cells()));
+            let (first, last) = (whole.cells().next(), whole.cells().last());
+            prop_assert_eq!(whole.span(), first.zip(last).map(|(first, last)| (first.0, last.0)));
         }
     }
 }

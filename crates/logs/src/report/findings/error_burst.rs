@@ -30,12 +30,8 @@ struct Burst {
 
 pub(super) fn find(seen: &Aggregate) -> Vec<Ranked> {
     let step_s = seen.classes.step_s();
-    let cells: Vec<(i64, u64, u64)> = seen
-        .classes
-        .cells()
-        .into_iter()
-        .map(|(at_s, classes)| (at_s, classes[0], classes[5]))
-        .collect();
+    let cells: Vec<(i64, u64, u64)> =
+        seen.classes.cells().map(|(at_s, classes)| (at_s, classes[0], classes[5])).collect();
     let all: (u64, u64) =
         cells.iter().fold((0, 0), |(n, x), (_, hits, errors)| (n + hits, x + errors));
     let mut bursts: Vec<Burst> = Vec::new();

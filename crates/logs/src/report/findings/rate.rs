@@ -40,7 +40,8 @@ pub(super) fn clients(seen: &Aggregate, peaks: &[Peak]) -> Vec<Ranked> {
 
 /// The peaks of clients, for [`clients`] and [`networks`].
 pub(super) fn client_peaks(seen: &Aggregate) -> Vec<Peak> {
-    peaks(seen, |cell| (cell.client != OTHER_ID).then_some(cell.client))
+    let keys = seen.keys(Kind::Client).len() + 1;
+    peaks(seen, keys, |cell| (cell.client != OTHER_ID).then_some(cell.client))
 }
 
 /// Without the clients that stand out by themselves: nobody's neighbour is to blame for them.
@@ -69,7 +70,8 @@ pub(super) fn networks(seen: &Aggregate, peaks_of_clients: &[Peak]) -> Vec<Ranke
         Some(number)
     };
     let of_client: Vec<Option<u32>> = (0..=clients.len() as u32).map(number_of).collect();
-    let peaks = peaks(seen, |cell| of_client.get(cell.client as usize).copied().flatten());
+    let network = |cell: &Cell| of_client.get(cell.client as usize).copied().flatten();
+    let peaks = peaks(seen, networks.len(), network);
     let name = |number: u32| networks.get(number as usize).map(ToString::to_string);
     let mut found = outstanding(
         seen,
@@ -92,7 +94,7 @@ pub(super) fn agents(seen: &Aggregate) -> Vec<Ranked> {
     let is_program = |id: u32| id != OTHER_ID && classify(names.text(id)).class != Class::Browser;
     let programs: Vec<bool> = (0..=names.len() as u32).map(is_program).collect();
     let is_program = |id: u32| programs.get(id as usize).copied().unwrap_or(false);
-    let peaks = peaks(seen, |cell| is_program(cell.other).then_some(cell.other));
+    let peaks = peaks(seen, programs.len(), |cell| is_program(cell.other).then_some(cell.other));
     outstanding(
         seen,
         FindingKind::AgentRate,
@@ -105,32 +107,36 @@ pub(super) fn agents(seen: &Aggregate) -> Vec<Ranked> {
 /// Number of the client, network or agent; the most requests within a step, and when: the first of equals.
 pub(super) type Peak = (u32, u64, i64);
 
-/// The peak of each key that `key` gives to a cell.
-fn peaks(seen: &Aggregate, key: impl Fn(&Cell) -> Option<u32>) -> Vec<Peak> {
-    // Key, step and hits in one number: millions of those are sorted much faster than of tuples.
-    let packed = |key: u32, cell: &Cell| {
+/// The peak of each of the numbers below `keys` that `key` gives to a cell.
+fn peaks(seen: &Aggregate, keys: usize, key: impl Fn(&Cell) -> Option<u32>) -> Vec<Peak> {
+    let cells = || seen.rates.cells().filter_map(|cell| Some((key(&cell)? as usize, cell)));
+    // The cells of each number together, each as its step and hits: there are millions of cells, and
+    // many small vectors are sorted faster than a large one.
+    let mut begins = vec![0; keys + 1];
+    cells().for_each(|(key, _)| begins[key + 1] += 1);
+    (1..=keys).for_each(|key| begins[key] += begins[key - 1]);
+    let mut ends = begins.clone();
+    let mut moments = vec![0_u64; begins[keys]];
+    for (key, cell) in cells() {
         let step = cell.step.cast_unsigned() ^ (1 << 31);
-        u128::from(key) << 64 | u128::from(step) << 32 | u128::from(cell.hits)
-    };
-    let cells = seen.rates.cells();
-    let mut cells: Vec<u128> = cells.filter_map(|cell| Some(packed(key(&cell)?, &cell))).collect();
-    cells.sort_unstable();
-    let mut peaks: Vec<Peak> = Vec::new();
-    for same in cells.chunk_by(|a, b| a >> 32 == b >> 32) {
-        let Some(first) = same.first() else { continue };
-        let key = (first >> 64) as u32;
-        let step = (((first >> 32) as u32) ^ (1 << 31)).cast_signed();
-        let hits = same.iter().map(|cell| u64::from(*cell as u32)).sum();
-        match peaks.last_mut() {
-            Some(peak) if peak.0 == key => {
-                if hits > peak.1 {
-                    *peak = (key, hits, seen.rates.begin_s(step));
-                }
-            }
-            _ => peaks.push((key, hits, seen.rates.begin_s(step))),
-        }
+        moments[ends[key]] = u64::from(step) << 32 | u64::from(cell.hits);
+        ends[key] += 1;
     }
-    peaks
+    (0..keys)
+        .filter_map(|key| {
+            let moments = &mut moments[begins[key]..ends[key]];
+            moments.sort_unstable();
+            let steps = moments.chunk_by(|a, b| a >> 32 == b >> 32).map(|same| {
+                let hits: u64 = same.iter().map(|moment| u64::from(*moment as u32)).sum();
+                (hits, same[0] >> 32)
+            });
+            // The first of equals.
+            let (hits, step) =
+                steps.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+            let step = (step as u32 ^ (1 << 31)).cast_signed();
+            Some((key as u32, hits, seen.rates.begin_s(step)))
+        })
+        .collect()
 }
 
 /// What peaks are compared with.

@@ -154,7 +154,8 @@ fn of_logs(args: &PlanArgs, setup: &Setup) -> Result<Input, Failed> {
     let failures = scanned.outcomes.iter().filter_map(|outcome| outcome.failure.as_ref());
     let mut findings: Vec<String> =
         failures.map(|failure| format!("not read to its end: {failure}")).collect();
-    let Some(Arriving { mut aggregate, offsets }) = scanned.sinks.into_iter().reduce(Arriving::merge)
+    let Some(Arriving { mut aggregate, offsets }) =
+        scanned.sinks.into_iter().reduce(Arriving::merge)
     else {
         return Err(refused(&CountsError::Empty));
     };
