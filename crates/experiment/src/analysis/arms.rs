@@ -77,14 +77,24 @@ pub(super) fn compare(
     let known = metrics.iter().position(|metric| metric.name == spec.name);
     let metric = known.and_then(|index| Some((index, metrics.get(index)?.scales()[0])));
     let mut pairs = Vec::new();
+    let mut undefined = None;
     for phase in question.phases.clone() {
         let Ok(phase) = u16::try_from(phase) else { break };
-        if let Some((adjusted, plain)) = phase_pair(data, spec, phase, variant)? {
-            let within = strata
-                .zip(metric)
-                .and_then(|(strata, at)| strata::compare(strata, spec, at, phase, variant));
-            pairs.push((within.unwrap_or(adjusted), plain));
+        match phase_pair(data, spec, phase, variant) {
+            Ok(Some((adjusted, plain))) => {
+                let within = strata
+                    .zip(metric)
+                    .and_then(|(strata, at)| strata::compare(strata, spec, at, phase, variant));
+                pairs.push((within.unwrap_or(adjusted), plain));
+            }
+            Ok(None) => {}
+            // Nobody did yet in this phase what the ratio is by.
+            Err(error @ Error::ZeroDenominator) => undefined = Some(error),
+            Err(error) => return Err(error),
         }
+    }
+    if let Some(error) = undefined.filter(|_| pairs.is_empty()) {
+        return Err(error);
     }
     if pairs.is_empty() {
         let units = units_per_arm(question, data);
@@ -150,7 +160,7 @@ fn phase_pair(
         };
         // A phase with too few events is left out as one with too few units is.
         return match (treatment, control) {
-            (Ok(treatment), Ok(control)) => Ok(within(&treatment, &control, Values::Any)),
+            (Ok(treatment), Ok(control)) => Ok(within(&treatment, &control, Values::Order)),
             (Err(Error::TooFewUnits { .. }), _) | (_, Err(Error::TooFewUnits { .. })) => Ok(None),
             (Err(error), _) | (_, Err(error)) => Err(error),
         };
@@ -188,12 +198,8 @@ fn pair_of_sums(
                 return Ok(None);
             }
             let [after_t, after_c] = [treatment, control].map(only_after);
-            let values = match metric.kind {
-                MetricKind::Conversion { .. } | MetricKind::Retention { .. } => Values::Shares,
-                _ => Values::Any,
-            };
             let (after_t, after_c) = (after_t.moments([first])?, after_c.moments([first])?);
-            let plain = within(&after_t, &after_c, values);
+            let plain = within(&after_t, &after_c, Values::Units);
             if metric.lookback_us == 0 {
                 return Ok(plain);
             }
@@ -211,7 +217,7 @@ fn pair_of_sums(
                 let rows = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]];
                 moments.propagate([m, d], rows).ratio()
             };
-            let plain = within(&ratio(&treatment)?, &ratio(&control)?, Values::Any);
+            let plain = within(&ratio(&treatment)?, &ratio(&control)?, Values::Units);
             if metric.lookback_us == 0 {
                 return Ok(plain);
             }
@@ -233,30 +239,31 @@ fn too_small(treatment: u64, control: u64) -> bool {
     treatment.min(control) < PHASE_UNITS_MIN
 }
 
-/// What the values of units are.
+/// What an arm's moments are of.
 #[derive(Clone, Copy, PartialEq)]
 enum Values {
-    /// 0 or 1.
-    Shares,
-    /// Anything.
-    Any,
+    /// The values of units.
+    Units,
+    /// An estimate that rests on order: nothing varies in it when many values are the same.
+    Order,
 }
 
-/// Two arms of one phase. Shares of 0 and 1 have no variance and differ all the same, such as when
-/// every request of a variant fails: they get that of Jeffreys' estimate, (x + ½) / (n + 1). A phase in which nothing varied yet counts with what it has: leaving it
-/// out would depend on outcomes.
+/// Two arms of one phase. Units that are alike within each arm and not between them, such as when
+/// every request of a variant fails, have no variance and differ all the same. They get that of
+/// Jeffreys' estimate for the share of units with either value, (x + ½) / (n + 1). A phase in which
+/// nothing varied yet counts with what it has: leaving it out would depend on outcomes.
 fn within(treatment: &Moments<1>, control: &Moments<1>, values: Values) -> Option<Pair> {
     if too_small(treatment.units, control.units) {
         return None;
     }
     let is_constant = |arm: &Moments<1>| arm.covariance[0][0] <= 0.0;
-    let differ = treatment.value() != control.value();
+    let apart = treatment.value() - control.value();
     let (mut treatment, mut control) = (*treatment, *control);
-    if values == Values::Shares && is_constant(&treatment) && is_constant(&control) && differ {
+    if values == Values::Units && is_constant(&treatment) && is_constant(&control) {
         for arm in [&mut treatment, &mut control] {
             let n = arm.units as f64;
-            let share = (arm.value() * n + 0.5) / (n + 1.0);
-            arm.covariance = [[share * (1.0 - share) * n / (n - 1.0)]];
+            let share = 0.5 / (n + 1.0);
+            arm.covariance = [[apart * apart * share * (1.0 - share) * n / (n - 1.0)]];
         }
     }
     let (treatment, control) = (&treatment, &control);
@@ -289,8 +296,8 @@ fn request_pair(
     Ok(match (of(variant)?, of(0)?) {
         (Some(treatment), Some(control)) => {
             let values = match measure {
-                Measure::ErrorRate => Values::Shares,
-                _ => Values::Any,
+                Measure::ErrorRate => Values::Units,
+                _ => Values::Order,
             };
             within(&treatment, &control, values)
         }
@@ -298,32 +305,38 @@ fn request_pair(
     })
 }
 
-/// Value and standard error of every arm over phases, each phase with its share of all units.
-/// `None` when an arm has no value.
+/// Value and standard error of the arms of `variants` over phases, each phase with its share of all
+/// units. `None` when an arm has no value, or nothing varies in any.
 pub(super) fn values(
     question: &Question<'_>,
     data: &Data,
     spec: &MetricSpec,
+    variants: &[u16],
 ) -> Option<Vec<(f64, f64)>> {
-    let mut sums = vec![(0.0, 0.0); question.experiment.variants.len()];
+    let mut sums = vec![(0.0, 0.0); variants.len()];
     let mut total = 0.0;
     for phase in question.phases.clone() {
         let phase = u16::try_from(phase).ok()?;
         // Of comparisons with the control, the arms' own values.
         let mut arms = Vec::with_capacity(sums.len());
-        for variant in 0..u16::try_from(sums.len()).ok()? {
-            match phase_pair(data, spec, phase, variant).ok()? {
-                Some((_, plain)) => arms.push(plain),
-                None => break,
+        for variant in variants {
+            match phase_pair(data, spec, phase, *variant) {
+                Ok(Some((_, plain))) => arms.push(plain),
+                Ok(None) | Err(_) => break,
             }
         }
         if arms.len() < sums.len() {
             continue;
         }
         let units: f64 = arms.iter().map(|arm| arm.units[0] as f64).sum();
+        // An arm in which nothing varies yet is no surer than the others are.
+        let of_unit = |arm: &Comparison| arm.treatment_variance * arm.units[0] as f64;
+        let most = arms.iter().map(of_unit).fold(0.0, f64::max);
         for ((value, variance), arm) in sums.iter_mut().zip(&arms) {
+            let own = of_unit(arm);
+            let of_unit = if own > 0.0 { own } else { most };
             *value += units * arm.treatment;
-            *variance += units * units * arm.treatment_variance;
+            *variance += units * units * of_unit / arm.units[0] as f64;
         }
         total += units;
     }

@@ -28,8 +28,10 @@ pub(super) fn of(
     variant: u16,
     comparison: &Comparison,
 ) -> Option<View> {
-    let control = comparison.control.abs();
-    let relative = |loss: f64| if control > 0.0 { loss / control } else { f64::INFINITY };
+    // Of a control that has none of it, relative to the variant.
+    let scale = [comparison.control, comparison.treatment].map(f64::abs);
+    let scale = scale.into_iter().find(|scale| *scale > 0.0);
+    let relative = |loss: f64| scale.map_or(f64::INFINITY, |scale| loss / scale);
     let better = spec.better.into();
     if let Some([treatment, control]) = betas(question, data, spec, variant) {
         let found = beta_comparison(treatment, control, better);
@@ -79,21 +81,27 @@ fn betas(
 
 /// Weights that a bandit gives its variants now, in parts per million: Thompson sampling on the
 /// primary metric with the floor of the plan. Means are taken over phases, each with its share of
-/// all units, so that a change of the world between two phases favours nobody. `None` while an arm
-/// has too few units, or when the plan is no bandit.
+/// all units, so that a change of the world between two phases favours nobody. What was rolled back
+/// gets nothing. `None` while an arm has too few units, or when the plan is no bandit.
 #[must_use]
 pub fn bandit_weights(question: &Question<'_>, data: &Data) -> Option<Vec<u32>> {
     let Mode::Bandit { floor } = question.plan.mode else { return None };
     let (_, spec) = question.metrics.iter().find(|(role, _)| *role == Role::Primary)?;
     let units = arms::units_per_arm(question, data);
-    if units.iter().any(|&units| units < BANDIT_UNITS_MIN) {
+    let variants: Vec<u16> = std::iter::once(0).chain(question.treatments()).collect();
+    let has_few =
+        |variant: &u16| units.get(usize::from(*variant)).is_none_or(|&it| it < BANDIT_UNITS_MIN);
+    if variants.iter().any(has_few) {
         return None;
     }
-    let arms = arms::values(question, data, spec)?;
-    let posteriors: Vec<Posterior> = arms
+    let posteriors: Vec<Posterior> = arms::values(question, data, spec, &variants)?
         .into_iter()
         .map(|(mean, error)| Posterior::new(mean, error, NormalPrior::FLAT))
         .collect();
-    let weights = bandit::weights(&posteriors, spec.better.into(), floor).ok()?;
-    Some(weights.into_iter().map(|weight| (weight * 1e6).round() as u32).collect())
+    let shares = bandit::weights(&posteriors, spec.better.into(), floor).ok()?;
+    let mut weights = vec![0; units.len()];
+    for (variant, share) in variants.into_iter().zip(shares) {
+        *weights.get_mut(usize::from(variant))? = (share * 1e6).round() as u32;
+    }
+    Some(weights)
 }

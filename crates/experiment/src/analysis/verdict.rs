@@ -6,7 +6,7 @@ use super::result::{
     EffectView, GuardrailView, HealthReport, MetricView, Outcome, Severity, Standing, Verdict,
 };
 use super::words::{grouped, lift, share};
-use crate::metric::Role;
+use crate::metric::{Better, Role};
 use crate::model::{Phase, Status};
 
 /// Milliseconds of a day.
@@ -75,7 +75,10 @@ pub(super) fn of(
     let missing = missing(question, health);
     let mut ahead: Vec<&EffectView> =
         primary.effects.iter().filter(|effect| has_won(question, effect)).collect();
-    let good = |effect: &&EffectView| effect.lift.unwrap_or(0.0).abs();
+    let good = |effect: &EffectView| {
+        let size = effect.difference.unwrap_or(0.0);
+        if primary.better == Better::Higher { size } else { -size }
+    };
     ahead.sort_by(|one, other| good(other).total_cmp(&good(one)));
     for effect in &ahead {
         let open = open_guardrails(guardrails, &effect.variant);

@@ -297,7 +297,12 @@ impl Operator {
             let reason = format!("{} {}: {error}", action.name(), action.reason());
             action = Action::Notify { topic, reason };
         }
-        let reason = action.reason();
+        let reason = match (action.reason(), analysis.look) {
+            (reason, Some(look)) if reason.is_empty() => {
+                format!("planned look at {:.0} % of the planned units", look * 100.0)
+            }
+            (reason, _) => reason,
+        };
         let change = Change { who: SELF, reason: &reason, time_ms: now };
         self.execute(loaded, &analysis, &action, &change)?;
         Ok(action)

@@ -17,7 +17,8 @@ pub struct Verdict {
     /// Impact: the estimate is worse than the margin, significant or not.
     pub exceeded: bool,
     /// Power: the standard error of the lift is not below 0.8 times the margin, so nothing can be
-    /// concluded yet.
+    /// concluded yet; unless it is shown to be no worse than the margin all the same, as when all
+    /// that failed with the control works.
     pub underpowered: bool,
     /// Significance: worse than the control beyond the critical value.
     pub harmful: bool,
@@ -44,11 +45,12 @@ impl Guardrail {
         // A control that may be zero has no relative error: underpowered.
         let powered =
             comparison.lift_standard_error().is_some_and(|error| error < 0.8 * self.margin);
+        let non_inferior = value > critical * error;
         Verdict {
             exceeded: value < 0.0,
-            underpowered: !powered,
+            underpowered: !powered && !non_inferior,
             harmful: sign * comparison.difference() < -critical * comparison.standard_error(),
-            non_inferior: value > critical * error,
+            non_inferior,
         }
     }
 

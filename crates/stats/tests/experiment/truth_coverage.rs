@@ -152,20 +152,38 @@ fn phases_with_other_weights_and_levels() {
 #[test]
 fn quantiles_of_events_that_come_in_clusters() {
     let arm = |draws: &mut Draws, factor: f64| {
-        let (mut values, mut units) = (Vec::new(), Vec::new());
-        for unit in 0..300 {
-            let own = draws.normal();
-            for _ in 0..1 + (draws.uniform() * 6.0) as u32 {
-                values.push(factor * (10.0 + 2.0 * own + draws.normal()));
-                units.push(unit);
-            }
-        }
+        let (values, units) = clustered(draws, 300, |value| factor * value);
         quantile::estimate(&values, &units, 0.75).unwrap()
     };
     // The 75th percentile of N(10, 5); 1.05 times it in the treatment.
     let true_quantile = 10.0 + 5.0_f64.sqrt() * 0.674_489_75;
     covers(28, 0.05 * true_quantile, 0.05, |draws| {
         let (t, c) = (arm(draws, 1.05), arm(draws, 1.0));
+        compare(&t, &c)
+    });
+}
+
+/// Events of N(10, 5), some for each unit, as `shown`.
+fn clustered(draws: &mut Draws, units: u32, shown: impl Fn(f64) -> f64) -> (Vec<f64>, Vec<u32>) {
+    let (mut values, mut of) = (Vec::new(), Vec::new());
+    for unit in 0..units {
+        let own = draws.normal();
+        for _ in 0..1 + (draws.uniform() * 6.0) as u32 {
+            values.push(shown(10.0 + 2.0 * own + draws.normal()));
+            of.push(unit);
+        }
+    }
+    (values, of)
+}
+
+#[test]
+fn quantiles_of_events_of_which_many_are_equal() {
+    let arm = |draws: &mut Draws| {
+        let (values, units) = clustered(draws, 1000, f64::round);
+        quantile::estimate(&values, &units, 0.75).unwrap()
+    };
+    covers(29, 0.0, 0.0, |draws| {
+        let (t, c) = (arm(draws), arm(draws));
         compare(&t, &c)
     });
 }
