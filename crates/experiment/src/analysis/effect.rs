@@ -53,8 +53,8 @@ pub(super) fn correct(question: &Question<'_>, metrics: &mut [MetricView]) {
                 let better = metric.better;
                 metric.effects.iter_mut().map(move |effect| (better, effect))
             })
-            .filter(|(_, effect)| effect.p_value.is_some())
             .collect();
+        // Those without a p-value belong to the family too: who has one depends on outcomes.
         let p_values: Vec<f64> =
             family.iter().map(|(_, effect)| effect.p_value.unwrap_or(1.0)).collect();
         let e_values: Vec<f64> =
@@ -73,7 +73,10 @@ pub(super) fn correct(question: &Question<'_>, metrics: &mut [MetricView]) {
         } else {
             adjusted.iter().map(|&p| p <= alpha).collect()
         };
-        for (((better, effect), adjusted), found) in family.iter_mut().zip(adjusted).zip(found) {
+        let results = family.iter_mut().zip(adjusted).zip(found);
+        for (((better, effect), adjusted), found) in
+            results.filter(|(((_, effect), _), _)| effect.p_value.is_some())
+        {
             effect.adjusted_p = Some(adjusted);
             effect.outcome = outcome(*better, effect.difference.unwrap_or(0.0), found);
             if !found {

@@ -88,6 +88,7 @@ fn change(
             forget_kept(experiment);
             if state.stage.variant() == Some(variant.as_str()) {
                 state.stage = Stage::Testing;
+                state.valid_from = experiment.phases.len() - 1;
             }
             if !state.rolled_back.contains(variant) {
                 state.rolled_back.push(variant.clone());
@@ -161,7 +162,13 @@ pub fn revert(
         return Err(ApplyError::Phases);
     }
     let undo = state.undo.pop().ok_or(ApplyError::Nothing)?;
+    let moved = undo.stage != Stage::Testing
+        || state.stage != Stage::Testing
+        || undo.rolled_back != state.rolled_back;
     layout::push(experiment, Phase { since: now, ..undo.phase });
+    if moved {
+        state.valid_from = experiment.phases.len() - 1;
+    }
     experiment.coverage = undo.coverage;
     forget_kept(experiment);
     state.stage = undo.stage;

@@ -64,6 +64,8 @@ pub struct Undo {
 pub struct State {
     /// How far the experiment has come.
     pub stage: Stage,
+    /// The first phase that a test may be judged by: before, units were moved to another variant.
+    pub valid_from: usize,
     /// When the last step began.
     pub since: UnixMillis,
     /// Variants that were rolled back.
@@ -79,13 +81,13 @@ pub struct State {
 }
 
 impl State {
-    /// The phases that an analysis takes: all of a test; of a roll-out only the current one, since
-    /// earlier ones have lost units that were moved to the winner.
+    /// The phases that an analysis takes: all of a test since units were moved last; of a roll-out
+    /// only the current one, since earlier ones have lost units that were moved to the winner.
     #[must_use]
     pub fn phases(&self, experiment: &Experiment) -> Range<usize> {
         let count = experiment.phases.len();
         match self.stage {
-            Stage::Testing => 0..count,
+            Stage::Testing => self.valid_from.min(count)..count,
             Stage::RollingOut { .. } | Stage::Shipped { .. } => count.saturating_sub(1)..count,
         }
     }

@@ -2,6 +2,7 @@
 //! not shipped, what harms is taken back, what is better wins, and what is unsound is blocked.
 
 mod decisions;
+mod edges;
 mod measures;
 mod moves;
 mod whole;
