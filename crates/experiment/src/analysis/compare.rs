@@ -92,7 +92,9 @@ fn effect(
             return view;
         }
     };
-    view.interval = Some(ends(effect.interval));
+    // Shares differ by one at most.
+    let within = |end: f64| if spec.is_share() { end.clamp(-1.0, 1.0) } else { end };
+    view.interval = Some(ends(effect.interval).map(|end| end.map(within)));
     view.lift_interval = effect.lift_set.interval().map(ends);
     view.p_value = finite(effect.p_value);
     view.ln_e_value = ln_e_value.and_then(finite);

@@ -6,6 +6,8 @@ use super::metric::DAY_US;
 pub const SHARDS_MAX: usize = 1_024;
 /// Units of a ledger. With [`super::TOTAL_MAX`] it keeps sums of squares within 128 bits.
 pub const UNITS_MAX: usize = 100_000_000;
+/// How late a record may be unless said otherwise: 72 hours.
+pub const HORIZON_US: i64 = 3 * DAY_US;
 /// The longest horizon: 30 days.
 pub const HORIZON_US_MAX: i64 = 30 * DAY_US;
 /// How far ahead of the journal's clock a record may be: 5 minutes.
@@ -48,7 +50,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             shards: 64,
-            horizon_us: 3 * DAY_US,
+            horizon_us: HORIZON_US,
             units_max: 20_000_000,
             recent_max: 20_000_000,
             event_ids_max: 4_000_000,

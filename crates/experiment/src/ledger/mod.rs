@@ -27,8 +27,9 @@ pub use checkpoint::RestoreError;
 pub use definition::{Definition, EVENT_NAMES_MAX, METRICS_MAX, TABLES_MAX};
 pub use histogram::{BUCKET_MAX, bucket, bucket_value};
 pub use limits::{
-    ATTRIBUTE_TEXTS_MAX, ATTRIBUTES_MAX, FUTURE_US_MAX, HORIZON_US_MAX, PRODUCER_ACTIVE_US,
-    PRODUCER_IDLE_US, PRODUCERS_MAX, RECENT_PER_UNIT_MAX, SHARDS_MAX, Settings, UNITS_MAX,
+    ATTRIBUTE_TEXTS_MAX, ATTRIBUTES_MAX, FUTURE_US_MAX, HORIZON_US, HORIZON_US_MAX,
+    PRODUCER_ACTIVE_US, PRODUCER_IDLE_US, PRODUCERS_MAX, RECENT_PER_UNIT_MAX, SHARDS_MAX, Settings,
+    UNITS_MAX,
 };
 pub use metric::{DAY_US, Metric, MetricKind, TOTAL_MAX, Term, WINDOW_US_MAX};
 pub use results::{Arm, Dimension, Progress, QuantileSample, Summary, TrafficArm};

@@ -2,7 +2,7 @@
 
 use super::{Measure, MetricSpec};
 use crate::event::NAME_BYTES_MAX;
-use crate::ledger::{HORIZON_US_MAX, MetricKind, TOTAL_MAX, Term, WINDOW_US_MAX};
+use crate::ledger::{HORIZON_US, MetricKind, TOTAL_MAX, Term, WINDOW_US_MAX};
 use crate::model::Problem;
 use std::collections::HashSet;
 
@@ -43,8 +43,8 @@ pub fn validate(metrics: &[MetricSpec]) -> Vec<Problem> {
                 if !(1..=WINDOW_US_MAX).contains(window_us) {
                     add("window", "the window must be above 0 and at most 400 days".to_owned());
                 }
-                if !(0..=HORIZON_US_MAX).contains(lookback_us) {
-                    add("lookback", "the lookback must be 0 to 30 days".to_owned());
+                if !(0..=HORIZON_US).contains(lookback_us) {
+                    add("lookback", "the lookback must be at most 72 hours".to_owned());
                 }
                 if *lookback_us > 0 && matches!(kind, MetricKind::Quantile { .. }) {
                     add("lookback", "a quantile has no covariate: leave out the lookback".into());

@@ -97,7 +97,8 @@ impl Conversion {
 pub(super) struct LogTraffic {
     pub(super) units: u64,
     pub(super) converted: u64,
-    /// New units of each whole day since the log began; of what there is when that is less.
+    /// New units of each whole day since the log began, then the mean of the last week of them; of what
+    /// there is when that is less.
     pub(super) new_per_day: Vec<u64>,
     pub(super) bots: u64,
     pub(super) rejected: u64,
@@ -150,9 +151,11 @@ pub(super) fn read(
             *count += 1;
         }
     }
-    // The last day has just begun.
+    // The last day has just begun. What comes later is as the last week was, not as its last day.
     if new_per_day.len() > 1 {
         new_per_day.pop();
+        let week = &new_per_day[new_per_day.len().saturating_sub(7)..];
+        new_per_day.push(week.iter().sum::<u64>() / week.len() as u64);
     }
     Ok(LogTraffic {
         units: units.len() as u64,
