@@ -175,6 +175,12 @@ fn what_is_broken_is_mended_and_said() {
         counts.findings,
         [Finding::Shifted { by_s: 100 }, Finding::Irregular { lines: 80, step_s: 3600 },]
     );
+    // Most are two seconds early, not 3598 late.
+    let early: Vec<String> =
+        (0..240).map(|hour| format!("{},{}", START_S + 3600 * hour - 2, hour % 24 + 5)).collect();
+    let counts = parse(&with_header(&early)).unwrap();
+    assert_eq!((counts.series.start_s, &counts.series.counts), (START_S, &whole.series.counts));
+    assert_eq!(counts.findings, [Finding::Shifted { by_s: -2 }]);
     // No distance is that of most, but all are about a minute.
     let late: Vec<String> =
         (0..240).map(|n| format!("{},{}", START_S + 60 * n + n % 3, n % 5 + 20)).collect();

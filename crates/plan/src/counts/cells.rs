@@ -67,7 +67,8 @@ pub(super) fn series_of(
         return Err(CountsError::LongStep { step_s: step });
     }
     let shift = most_frequent(rows.iter().map(|row| row.time_s.rem_euclid(step)).collect());
-    let shift = shift.unwrap_or(0);
+    // To the nearest multiple: times told two seconds early are not most of a step late.
+    let shift = shift.map_or(0, |shift| if shift * 2 > step { shift - step } else { shift });
     let cell = |row: &Row| (row.time_s - shift + step / 2).div_euclid(step);
     let (first, last) = (rows.first().map_or(0, cell), rows.last().map_or(0, cell));
     if last - first >= STEPS_MAX as i64 {
@@ -90,7 +91,7 @@ pub(super) fn series_of(
     if repeats.lines > 0 {
         findings.push(Finding::Repeated { lines: repeats.lines, taken: repeats.taken });
     }
-    if shift > 0 {
+    if shift != 0 {
         findings.push(Finding::Shifted { by_s: shift });
     }
     let irregular = rows.iter().filter(|row| (row.time_s - shift).rem_euclid(step) != 0).count();

@@ -67,7 +67,7 @@ pub enum Finding {
     },
     /// Steps begin between the multiples of their length.
     Shifted {
-        /// By how much they were put earlier, in seconds.
+        /// By how much they were put earlier, in seconds; negative when they were put later.
         by_s: i64,
     },
     /// Lines whose distance from others is no multiple of the step.
@@ -154,9 +154,12 @@ impl fmt::Display for Finding {
                 write!(out, "{lines} lines {what}")
             }
             Self::Shifted { by_s } => {
+                let (side, shown) =
+                    if *by_s < 0 { ("before", "later") } else { ("after", "earlier") };
                 write!(
                     out,
-                    "steps begin {by_s} s after multiples of their length, and are shown that much earlier"
+                    "steps begin {} s {side} multiples of their length, and are shown that much {shown}",
+                    by_s.abs()
                 )
             }
             Self::Irregular { lines, step_s } => {

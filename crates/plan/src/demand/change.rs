@@ -12,6 +12,9 @@ const DAYS_MAX: usize = 4000;
 /// (where, and how much); Yao's (1988) 2·ln n, times 2 as days are seldom independent.
 const PENALTY: f64 = 4.0;
 
+/// Smallest change that is told, as a share of the level before: less moves no decision.
+const EFFECT_MIN: f64 = 0.05;
+
 /// A change of the level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Change {
@@ -26,7 +29,7 @@ pub struct Change {
 /// The changes of the mean of `days` (with the rhythm of weeks taken out) by least squares with a
 /// price on each change, found exactly by pruned dynamic programming (PELT; Killick, Fearnhead &
 /// Eckley, 2012). The variance of a day is that of the differences of neighbours, by their median,
-/// so that the changes themselves do not count.
+/// so that the changes themselves do not count. Of those, the ones of 5 % and more.
 #[must_use]
 pub fn changes(days: &[Day]) -> Vec<Change> {
     let days = &days[days.len().saturating_sub(DAYS_MAX)..];
@@ -81,5 +84,7 @@ pub fn changes(days: &[Day]) -> Vec<Change> {
         before: mean(at[0], at[1]),
         after: mean(at[1], at[2]),
     };
-    bounds.windows(3).map(change).collect()
+    let is_worth_telling =
+        |it: &Change| (it.after - it.before).abs() >= EFFECT_MIN * it.before.abs();
+    bounds.windows(3).map(change).filter(is_worth_telling).collect()
 }

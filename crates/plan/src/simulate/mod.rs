@@ -12,7 +12,7 @@ pub mod queue;
 
 mod meter;
 
-pub use distribution::Distribution;
+pub use distribution::{Distribution, QUANTILES_MAX};
 pub use fleet::Lifecycle;
 
 /// The system that is scaled.

@@ -25,7 +25,7 @@ pub(super) fn text(sizing: &Sizing, style: Style) -> String {
         format::amount(demand.total),
         days(span_s as f64),
         series.step_s,
-        zone_name(sizing),
+        zone_shown(sizing),
         format::rate(demand.mean_per_s),
     );
     let mut line = |line: String| text.push_str(&format!("  {line}\n"));
@@ -188,14 +188,18 @@ fn services_json(services: &[Service]) -> Vec<Value> {
 }
 
 fn zone_name(sizing: &Sizing) -> String {
-    let zone = &sizing.series.zone;
-    zone.iana_name().map_or_else(
-        || {
-            let start = jiff::Timestamp::from_second(sizing.series.start_s).unwrap_or_default();
-            format!("UTC{}", zone.to_offset(start))
-        },
-        str::to_owned,
-    )
+    sizing.series.zone.iana_name().map_or_else(|| zone_offset(sizing), str::to_owned)
+}
+
+/// For people: the names of fixed offsets have the sign the wrong way round (`Etc/GMT-1` is UTC+01).
+fn zone_shown(sizing: &Sizing) -> String {
+    let name = sizing.series.zone.iana_name().filter(|name| !name.starts_with("Etc/GMT"));
+    name.map_or_else(|| zone_offset(sizing), str::to_owned)
+}
+
+fn zone_offset(sizing: &Sizing) -> String {
+    let start = jiff::Timestamp::from_second(sizing.series.start_s).unwrap_or_default();
+    format!("UTC{}", sizing.series.zone.to_offset(start))
 }
 
 /// A length of time, in days where it has some.

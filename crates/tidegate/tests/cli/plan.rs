@@ -50,6 +50,18 @@ fn plan_json(file: &Path, more: &[&str]) -> (i32, Value) {
 }
 
 #[test]
+fn what_contradicts_itself_is_refused() {
+    let (_folder, counts) = office_csv(3);
+    let two = tidegate(&["plan", path(&counts), path(&counts), "--capacity", "50/s"]);
+    assert_eq!(two.code, 2);
+    assert!(two.stderr.contains("one is read at a time"), "{}", two.stderr);
+    let both = ["--capacity", "50/s", "--slo", "p99<800ms", "--late-after", "2s"];
+    let both = plan(&counts, &both);
+    assert_eq!(both.code, 2);
+    assert!(both.stderr.contains("leave one out"), "{}", both.stderr);
+}
+
+#[test]
 fn daily_jumps_are_planned_for() {
     let (folder, counts) = office_csv(14);
     let flags = ["--capacity", "50/s", "--timezone", "UTC", "--price", "0.05", "--boot", "2m"];

@@ -10,10 +10,14 @@ const PENDING_TIMEOUT_MS_MIN: f64 = 1.0;
 /// `limits` of an upstream with one server.
 pub(in crate::plan) fn limits(advice: &Concurrency) -> String {
     let timeout_ms = (advice.gateway_queue_timeout_s * 1e3).floor().max(PENDING_TIMEOUT_MS_MIN);
-    format!(
-        "limits = {{ connections = {}, pending = {}, pending-timeout = \"{timeout_ms:.0}ms\" }}",
-        advice.gateway_max_requests_per_server, advice.gateway_queue,
-    )
+    let (connections, pending) = (advice.gateway_max_requests_per_server, advice.gateway_queue);
+    // Without anybody who waits, the gateway takes no time for it.
+    let timeout = if pending > 0 {
+        format!(", pending-timeout = \"{timeout_ms:.0}ms\"")
+    } else {
+        String::new()
+    };
+    format!("limits = {{ connections = {connections}, pending = {pending}{timeout} }}")
 }
 
 /// A configuration that can be run once its servers are filled in.

@@ -8,7 +8,7 @@ use plan::controller::hpa::{
 use super::{Draft, comments, quoted};
 
 pub(super) fn manifest(draft: &Draft<'_>) -> String {
-    let Draft { policy, names, .. } = draft;
+    let Draft { names, .. } = draft;
     let mut about = draft.about.clone();
     about.push("The metric has to be offered by an adapter; with prometheus-adapter:".to_owned());
     let query = names.query.replace(char::is_control, " ");
@@ -21,8 +21,14 @@ pub(super) fn manifest(draft: &Draft<'_>) -> String {
     ] {
         about.push(format!("  {line}"));
     }
+    format!("{}{}", comments(&about), spec(draft))
+}
+
+/// The manifest without comments.
+pub(super) fn spec(draft: &Draft<'_>) -> String {
+    let Draft { policy, names, .. } = draft;
     format!(
-        "{}apiVersion: autoscaling/v2\n\
+        "apiVersion: autoscaling/v2\n\
          kind: HorizontalPodAutoscaler\n\
          metadata:\n  name: {name}\n  namespace: {namespace}\n\
          spec:\n  \
@@ -34,7 +40,6 @@ pub(super) fn manifest(draft: &Draft<'_>) -> String {
              external:\n      \
                metric:\n        name: {}\n      \
                target:\n        type: AverageValue\n        averageValue: {}\n{}",
-        comments(&about),
         policy.min,
         policy.max,
         quoted(&names.metric),
@@ -85,7 +90,7 @@ fn rules(name: &str, rules: &ScalingRules, indent: &str) -> String {
 }
 
 /// A quantity of Kubernetes, in thousandths where it is no whole number; never zero.
-fn quantity(value: f64) -> String {
+pub(super) fn quantity(value: f64) -> String {
     let milli = (value * 1000.0).round().max(1.0);
     if milli % 1000.0 == 0.0 { format!("{:.0}", milli / 1000.0) } else { format!("{milli:.0}m") }
 }

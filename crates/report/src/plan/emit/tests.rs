@@ -477,6 +477,31 @@ fn a_crontab_moves_the_floor_only() {
         &r#"30 6 * * 1-5 kubectl --namespace default patch horizontalpodautoscaler web --type merge --patch '{"spec":{"minReplicas":8}}'"#
     ));
     assert!(entries.iter().all(|entry| !entry.contains('%')));
+    // The autoscaler is that of the same policy: as a comment, so that the crontab is one.
+    let manifest: String = text
+        .lines()
+        .skip_while(|line| !line.contains("apiVersion"))
+        .filter_map(|line| line.strip_prefix("#   "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let object: Object<HpaSpec> = yaml(&manifest);
+    check_object(&object, "autoscaling/v2", "HorizontalPodAutoscaler");
+    let keda = text_of_keda_target(&answer(Kind::Keda));
+    assert_eq!(object.spec.metrics[0].external.target.average_value, keda);
+}
+
+/// Requests per second for each instance, as a quantity.
+fn text_of_keda_target(answer: &plan::choose::Answer) -> String {
+    super::hpa::quantity(answer.recommended.policy().target_rate_per_instance)
+}
+
+#[test]
+fn a_gateway_in_which_nobody_waits_has_no_time_to_wait() {
+    let mut answer = answer(Kind::Hpa);
+    assert!(emit(Format::Gateway, &answer, &Names::default()).unwrap().contains("pending-timeout"));
+    answer.concurrency.gateway_queue = 0;
+    let text = emit(Format::Gateway, &answer, &Names::default()).unwrap();
+    assert!(text.contains("pending = 0 }"), "{text}");
 }
 
 #[test]

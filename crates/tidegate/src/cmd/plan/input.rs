@@ -68,6 +68,14 @@ pub(super) fn read(args: &PlanArgs) -> Result<Input, Failed> {
     if args.counts {
         return Err(Failed::usage("--counts reads one file"));
     }
+    for path in &args.files {
+        if is_counts(path)? {
+            let path = path.display();
+            return Err(Failed::usage(format!(
+                "{path} is a CSV of counts, of which one is read at a time; put several together first"
+            )));
+        }
+    }
     of_logs(args, &setup)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use plan::choose::{Kind, Params};
-use plan::simulate::Distribution;
+use plan::simulate::{Distribution, QUANTILES_MAX};
 use report::plan::Format;
 use serde_json::Value;
 use traffic::units::parse_duration;
@@ -22,8 +22,9 @@ pub(super) const NO_CAPACITY: &str = "how much one instance serves is not known:
 /// Variation of service and boot times where only their mean is known.
 const SERVICE_CV: f64 = 0.5;
 const BOOT_CV: f64 = 0.25;
-/// Points of the distribution of service times that are taken from a log.
-const SERVICE_POINTS: u32 = 200;
+/// Points of the distribution of service times that are taken from a log: so many that the straight line
+/// to the slowest request, which may be an outlier, stands for one in ten thousand.
+const SERVICE_POINTS: u32 = QUANTILES_MAX as u32 - 1;
 /// Fewest durations in a log that say how long requests take.
 const DURATIONS_MIN: u64 = 100;
 
@@ -38,9 +39,9 @@ pub(crate) struct SystemFlags {
     /// How many may be late: 'late<0.1%' with --late-after, or 'p99<800ms' in one; repeatable
     #[arg(long, value_name = "OBJECTIVE", value_parser = slo)]
     slo: Vec<Slo>,
-    /// A response is late when it takes longer
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1s")]
-    late_after: Duration,
+    /// A response is late when it takes longer [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    late_after: Option<Duration>,
     /// Mean service time of a request; by default that of the log or of the capacity file, else
     /// 100 ms
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
@@ -177,7 +178,6 @@ impl SystemFlags {
         };
         let mut params = Params {
             concurrency: self.concurrency,
-            late_after_s: self.late_after.as_secs_f64(),
             boot: lognormal(self.boot_s(), BOOT_CV),
             drain_s: self.drain.as_secs_f64(),
             billing_min_s: self.billing_min.as_secs_f64(),
@@ -188,6 +188,9 @@ impl SystemFlags {
             seed: self.seed,
             ..Params::new(per_s)
         };
+        if let Some(late_after) = self.late_after {
+            params.late_after_s = late_after.as_secs_f64();
+        }
         if let Some(Kinds(kinds)) = &self.controllers {
             params.kinds.clone_from(kinds);
         }
@@ -200,7 +203,14 @@ impl SystemFlags {
             [] => {}
             [only] => {
                 params.late_share = only.late_share;
-                params.late_after_s = only.late_after_s.unwrap_or(params.late_after_s);
+                if let Some(after_s) = only.late_after_s {
+                    params.late_after_s = after_s;
+                }
+                if only.late_after_s.is_some() && self.late_after.is_some() {
+                    return Err(Failed::usage(
+                        "--slo and --late-after both say when a response is late: leave one out",
+                    ));
+                }
             }
             _ => return Err(Failed::usage("one objective at a time: --slo once")),
         }
