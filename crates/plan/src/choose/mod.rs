@@ -485,6 +485,18 @@ fn findings(
     if !held.meets_objective {
         found.push("the recommended policy misses the objective on held-out demand".to_owned());
     }
+    let queue = &held.queue;
+    if (queue.stretches as usize) < verdict::STRETCHES_MIN
+        && (queue.simulated as f64) < 0.5 * held.requests
+    {
+        found.push(format!(
+            "the queue served {:.1} of {:.0} million held-out requests, in only {} stretches of time: its \
+             shares and percentiles are rough",
+            queue.simulated as f64 / 1e6,
+            held.requests / 1e6,
+            queue.stretches
+        ));
+    }
     if held.queue.late_by_service > limit {
         found.push(format!(
             "{:.3} % of the requests are late by their service time alone, more than the objective \
