@@ -15,6 +15,7 @@ pub mod table;
 pub mod verdict;
 pub mod weekly;
 
+mod accept;
 mod demand;
 mod search;
 
@@ -45,11 +46,6 @@ use weekly::{FloorSpec, WeekDemand};
 const QUEUE_TRAIN: f64 = 300_000.0;
 /// Requests that the queue serves for the verdict on held-out demand.
 const QUEUE_FINAL: f64 = 1_500_000.0;
-/// Policies that the queue is asked about until one passes.
-const FINALISTS: usize = 12;
-/// How much more than one that the queue refused the next one must cost: its neighbours would be
-/// refused as well.
-const DEARER: f64 = 1.02;
 /// Most points of the Pareto front.
 const PARETO_MAX: usize = 12;
 /// Longest steps of a demand that says anything about scaling, in seconds.
@@ -219,9 +215,9 @@ pub fn choose(
     let ranked = Search { past, ordinary, plant, params, max: *max }.run();
     let plain = case.plain();
 
-    let accepted = accepted(&case, &ranked);
-    let most_punctual = ranked.iter().min_by(|a, b| a.late_ratio.total_cmp(&b.late_ratio));
-    let best = accepted.or(most_punctual.map(|scored| &scored.policy)).unwrap_or(&plain).clone();
+    let accepted = accept::accepted(&case, &ranked);
+    let none_accepted = accepted.as_ref().is_none_or(|accepted| !accepted.meets);
+    let best = accepted.map_or(&plain, |accepted| accepted.policy).clone();
     let best_outcome = case.simulate(held, &best);
     let plain_outcome = case.simulate(held, &plain);
     let comparison = judge::compare(&best_outcome, &plain_outcome, params.seed);
@@ -240,7 +236,7 @@ pub fn choose(
     };
     let held_out = held_out(&case, outcome, queue);
     let concurrency = concurrency::advise(params, &evidence.points);
-    let mut findings = findings(&case, &ranked, &held_out, accepted.is_none());
+    let mut findings = findings(&case, &ranked, &held_out, none_accepted);
     findings.extend(concurrency.doubt(params));
     if series.step_s > FINE_STEP_S {
         findings.push(format!(
@@ -265,23 +261,6 @@ pub fn choose(
         concurrency,
         findings,
     })
-}
-
-/// The cheapest policy that the queue, too, accepts on the past.
-fn accepted<'a>(case: &Case<'_>, ranked: &'a [Scored]) -> Option<&'a Policy> {
-    let limit = search::TRAIN_MARGIN * case.params.late_share;
-    let (mut refused, mut least_s) = (0, 0.0);
-    for scored in ranked.iter().filter(|scored| scored.late_ratio <= limit) {
-        if scored.instance_s < least_s || refused == FINALISTS {
-            continue;
-        }
-        let verdict = case.queue(&case.past, &scored.policy, QUEUE_TRAIN);
-        if verdict.meets(case.params.late_share) {
-            return Some(&scored.policy);
-        }
-        (refused, least_s) = (refused + 1, scored.instance_s * DEARER);
-    }
-    None
 }
 
 fn held_out(case: &Case<'_>, outcome: &Outcome, queue: QueueVerdict) -> HeldOut {
@@ -478,7 +457,7 @@ fn findings(
     } else if none_accepted {
         found.push(
             "no policy that was tried meets the objective on the past with a margin, in both the \
-             fluid model and the queue: the most punctual one was taken"
+             fluid model and the queue: the one with the fewest late requests in the queue was taken"
                 .to_owned(),
         );
     }

@@ -62,13 +62,15 @@ impl Search<'_> {
         let folds = folds(self.past, self.ordinary);
         let mut ranked = self.score(&folds, &self.grid(), FIRST_SHARE);
         for (keep, share) in RUNGS {
-            // Plain HPA goes all the way, and so does the best of each kind.
-            let mut kinds = Vec::new();
+            // Plain HPA goes all the way, and so does the best of each kind and of each target: the queue
+            // may ask for more room than the fluid model.
+            let (mut kinds, mut targets) = (Vec::new(), Vec::new());
             let mut genes = Vec::new();
             for (rank, Scored { genes: own, .. }) in ranked.iter().enumerate() {
-                let first = !kinds.contains(&own.kind);
+                let first = !kinds.contains(&own.kind) || !targets.contains(&own.target);
                 if rank < keep || first || *own == self.plain() {
                     kinds.push(own.kind);
+                    targets.push(own.target);
                     genes.push(*own);
                 }
             }

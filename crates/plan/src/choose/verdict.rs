@@ -300,7 +300,7 @@ mod tests {
         let mut counts = vec![240_000.0; 2880];
         counts[1000..1004].fill(960_000.0);
         let series = minutes(counts);
-        for seed in 1..=6 {
+        for seed in 1..=3 {
             let params = Params { seed, ..params(1.0) };
             // Late from the begin of the surge until 160 s after it.
             let late = 4.0 * 960_000.0 + 160.0 * 4000.0;
