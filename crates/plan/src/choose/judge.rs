@@ -103,7 +103,7 @@ mod tests {
     fn outcome(hours: usize, late: f64, instance_s: impl Fn(usize) -> f64) -> Outcome {
         let mut outcome = Outcome::default();
         for hour in 0..hours {
-            outcome.count(hour as f64 * 3600.0, 1000.0, late, instance_s(hour));
+            outcome.count((hour as f64 * 3600.0, 3600.0), 1000.0, late, instance_s(hour));
         }
         outcome
     }

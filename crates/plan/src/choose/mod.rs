@@ -139,11 +139,12 @@ impl<'a> Case<'a> {
         if past_peak <= 0.0 || held_peak <= 0.0 {
             return Err(ChooseError::NoDemand);
         }
-        let needed = past_peak.max(held_peak) / params.capacity_per_s;
+        let capacity_per_s = params.reach_per_s();
+        let needed = past_peak.max(held_peak) / capacity_per_s;
         if needed > NEED_MAX {
             return Err(ChooseError::TooLarge { needed });
         }
-        let most = (2.0 * past_peak / params.capacity_per_s).ceil() as u32;
+        let most = (2.0 * past_peak / capacity_per_s).ceil() as u32;
         let max = params.max.unwrap_or(most.max(params.min)).max(1);
         let ordinary = holidays.left_out(&past);
         Ok(Self { params, plant: params.plant(), whole, past, ordinary, held, max })
@@ -159,7 +160,8 @@ impl<'a> Case<'a> {
 
     fn plain(&self) -> Policy {
         let zone = self.zone().iana_name().unwrap_or_default().to_owned();
-        Policy { zone, ..Policy::hpa(0.7, self.params.capacity_per_s, self.bounds()) }
+        let plain = Policy::hpa(0.7, self.plant.capacity_per_s, self.bounds());
+        Policy { zone, ..plain.for_boots_of(&self.plant) }
     }
 
     fn simulate(&self, series: &Series, policy: &Policy) -> Outcome {
@@ -179,7 +181,7 @@ impl<'a> Case<'a> {
         verdict::queue_verdict(series, &plant, &ready, budget, self.params.seed)
     }
 
-    /// Whether fluid model and queue both meet the objective.
+    /// Whether fluid model and queue both meet the objective, as far as instances can help.
     fn meets(&self, outcome: &Outcome, queue: &QueueVerdict) -> bool {
         let limit = self.params.late_share;
         outcome.late_ratio() <= limit && queue.meets(limit)
@@ -237,6 +239,7 @@ pub fn choose(
     let held_out = held_out(&case, outcome, queue);
     let concurrency = concurrency::advise(params, &evidence.points);
     let mut findings = findings(&case, &ranked, &held_out, none_accepted);
+    findings.extend(params.doubt());
     findings.extend(concurrency.doubt(params));
     if series.step_s > FINE_STEP_S {
         findings.push(format!(
@@ -279,7 +282,7 @@ fn held_out(case: &Case<'_>, outcome: &Outcome, queue: QueueVerdict) -> HeldOut 
         monthly_cost: case.monthly_cost(outcome),
         churn: outcome.churn(),
         peak: outcome.peak,
-        meets_objective: case.meets(outcome, &queue),
+        meets_objective: outcome.late_ratio().max(queue.late_ratio) <= params.late_share,
         queue,
     }
 }
@@ -287,7 +290,7 @@ fn held_out(case: &Case<'_>, outcome: &Outcome, queue: QueueVerdict) -> HeldOut 
 /// What one would do without a search, on held-out demand.
 fn baselines(case: &Case<'_>) -> Vec<Baseline> {
     let (min, max) = case.bounds();
-    let capacity = case.params.capacity_per_s;
+    let capacity = case.plant.capacity_per_s;
     let peak = (demand::highest_per_s(&case.past) / capacity).ceil() as u32;
     let cpu = HpaParams::new(Metric::AverageUtilization(0.7), min, max);
     let floor = FloorSpec {
@@ -322,21 +325,18 @@ fn baselines(case: &Case<'_>) -> Vec<Baseline> {
     controllers.map(run).into()
 }
 
-/// Mean instances by hour of the local week.
+/// Mean instances by hour of the local week, over the seconds that are known.
 fn hours(case: &Case<'_>, policy: &Policy) -> Vec<HourInstances> {
     let mut clock = WeekClock::new(case.zone().clone());
-    let mut sums = vec![(0.0, 0_u32); 168];
-    for Block { start_s, instance_s, .. } in case.simulate(&case.whole, policy).blocks {
-        let (sum, count) = &mut sums[clock.minute_of_week(start_s as f64) / 60];
-        *sum += instance_s / 3600.0;
-        *count += 1;
+    let mut sums = vec![(0.0, 0.0); 168];
+    for Block { start_s, instance_s, known_s, .. } in case.simulate(&case.whole, policy).blocks {
+        let (sum, seconds) = &mut sums[clock.minute_of_week(start_s as f64) / 60];
+        *sum += instance_s;
+        *seconds += known_s;
     }
-    let known = sums.into_iter().enumerate().filter(|(_, (_, count))| *count > 0);
+    let known = sums.into_iter().enumerate().filter(|(_, (_, seconds))| *seconds > 0.0);
     known
-        .map(|(hour, (sum, count))| HourInstances {
-            hour: hour as u32,
-            instances: sum / f64::from(count),
-        })
+        .map(|(hour, (sum, seconds))| HourInstances { hour: hour as u32, instances: sum / seconds })
         .collect()
 }
 

@@ -177,7 +177,7 @@ impl Search<'_> {
     }
 
     fn policy(&self, demand: &WeekDemand, genes: &Genes) -> Policy {
-        let capacity = self.params.capacity_per_s;
+        let capacity = self.plant.capacity_per_s;
         let windows = genes
             .floor
             .map(|floor| demand.windows(&floor, capacity, (genes.min, self.max)))
@@ -187,7 +187,7 @@ impl Search<'_> {
             scale_down_s: genes.scale_down_s,
             windows,
             zone: self.past.zone.iana_name().unwrap_or_default().to_owned(),
-            ..Policy::hpa(genes.target, capacity, (genes.min, self.max))
+            ..Policy::hpa(genes.target, capacity, (genes.min, self.max)).for_boots_of(self.plant)
         };
         match genes.concurrency {
             Some(limit) => policy.by_concurrency(limit, self.plant),

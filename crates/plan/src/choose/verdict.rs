@@ -123,11 +123,13 @@ pub(super) fn queue_verdict(
 }
 
 impl QueueVerdict {
-    /// Whether no more than `late_share` are late beyond those that their service makes late: what
-    /// instances can help.
+    /// Whether no more than `late_share` are late, as far as instances can help: where the service alone
+    /// makes more than that late, only the others count.
     #[must_use]
     pub fn meets(&self, late_share: f64) -> bool {
-        self.late_ratio - self.late_by_service <= late_share
+        let beyond_help =
+            if self.late_by_service > late_share { self.late_by_service } else { 0.0 };
+        self.late_ratio - beyond_help <= late_share
     }
 }
 

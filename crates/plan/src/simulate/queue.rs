@@ -81,6 +81,12 @@ pub(crate) fn run_behind(
     station.waiting.resize(present.min(WAITING_MAX), 0.0);
     station.uncounted = station.waiting.len();
     let mut meter: Option<Meter> = None;
+    let (window_s, lag_s) = match &supply {
+        Supply::Controlled(controller, _) => {
+            controller.metrics(plant.metric_window_s, plant.metric_lag_s)
+        }
+        Supply::Recorded(..) => (plant.metric_window_s, plant.metric_lag_s),
+    };
     let mut arrivals = arrivals.take_while(|&at| at < length_s).peekable();
     let (mut supply, mut next_decision_s) = (supply, 0.0);
     let mut outcome = Outcome { peak: first, ..Outcome::default() };
@@ -93,6 +99,7 @@ pub(crate) fn run_behind(
         let mut instance_s = 0.0;
         let ready = match &mut supply {
             Supply::Controlled(controller, initial) => {
+                fleet.boot(clock_s);
                 if now_s >= next_decision_s {
                     next_decision_s += controller.period_s().max(TICK_S);
                     // Nothing is known before the first measurement.
@@ -109,6 +116,7 @@ pub(crate) fn run_behind(
                     }
                     outcome.peak = outcome.peak.max(fleet.current());
                 }
+                // What needs no time to start.
                 fleet.boot(clock_s);
                 instance_s += f64::from(fleet.current()) * (end_s - now_s);
                 fleet.ready()
@@ -128,7 +136,7 @@ pub(crate) fn run_behind(
         }
         station.depart_until(end_s);
         outcome.count(
-            clock_s,
+            (clock_s, end_s - now_s),
             (station.arrived - requests) as f64,
             (station.late - late) as f64,
             instance_s,
@@ -141,11 +149,7 @@ pub(crate) fn run_behind(
             ready_s: f64::from(ready) * TICK_S,
             inflight_s: station.inflight_s - inflight_s,
         };
-        meter
-            .get_or_insert_with(|| {
-                Meter::new(TICK_S, plant.metric_window_s, plant.metric_lag_s, &sample)
-            })
-            .push(&sample);
+        meter.get_or_insert_with(|| Meter::new(TICK_S, window_s, lag_s, &sample)).push(&sample);
         tick += 1;
         now_s = tick as f64 * TICK_S;
     }
