@@ -287,3 +287,60 @@ fn a_law_is_not_believed_far_beyond_what_was_measured() {
         .into();
     assert_eq!(concurrency::advise(&Params::new(100.0), &hockey).knee, Some(10.0));
 }
+
+/// Three requests at a time of 0.1 s are 30/s, whatever capacity is given.
+#[test]
+fn slots_bound_the_capacity() {
+    let given = Params { concurrency: Some(3), ..params() };
+    assert!((given.plant().capacity_per_s - 30.0).abs() < 1e-9);
+    let answer = choose(&minutes(8, |_| 200.0), &given, &Evidence::default()).unwrap();
+    assert!(answer.held_out.queue.late_ratio < 0.001, "{:?}", answer.held_out);
+    assert!(answer.findings.iter().any(|finding| finding.contains("30.0/s, not the 50.0/s")));
+    let fitting = Params { concurrency: Some(5), ..params() };
+    let answer = choose(&minutes(8, |_| 200.0), &fitting, &Evidence::default()).unwrap();
+    assert!(!answer.findings.iter().any(|finding| finding.contains("that were given")));
+}
+
+/// Two per cent may be late, but four are by their service alone: missed, and said why.
+#[test]
+fn an_objective_counts_what_the_service_takes() {
+    let params = Params { late_after_s: 0.2, late_share: 0.02, ..params() };
+    let answer = choose(&minutes(6, |_| 200.0), &params, &Evidence::default()).unwrap();
+    let held = &answer.held_out;
+    assert!(held.queue.late_by_service > 0.04 && !held.meets_objective, "{held:?}");
+    assert!(answer.paragraph().contains("misses the objective"));
+    assert!(answer.paragraph().contains("% by their service time alone)"));
+    assert!(answer.findings.iter().any(|finding| finding.contains("no number of instances")));
+}
+
+/// A history that begins and ends within an hour: means are over what is known of each hour.
+#[test]
+fn hours_are_divided_by_what_is_known_of_them() {
+    let mut series = minutes(3, |_| 1000.0);
+    series.start_s += 50 * 60;
+    let answer = choose(&series, &params(), &Evidence::default()).unwrap();
+    let instances = || answer.hours.iter().map(|hour| hour.instances);
+    let (least, most) = (instances().fold(f64::MAX, f64::min), instances().fold(0.0, f64::max));
+    assert!(most < 1.5 * least, "{least} {most}");
+    assert_eq!(answer.hours.len(), 73);
+}
+
+/// A cooldown of AWS lasts until what was asked for shows: else it is asked for every minute.
+#[test]
+fn scale_outs_wait_for_boots() {
+    let jump = |minute: usize| if (600..960).contains(&(minute % 1440)) { 2000.0 } else { 1000.0 };
+    let params = Params {
+        boot: Distribution::Constant(300.0),
+        kinds: vec![Kind::AwsTargetTracking],
+        max: Some(5000),
+        ..params()
+    };
+    let answer = choose(&minutes(6, jump), &params, &Evidence::default()).unwrap();
+    let policy = answer.best.policy.policy();
+    // 300 s and 75 s of metrics, in whole minutes.
+    assert_eq!(policy.scale_out_s, 420);
+    let mut controller = policy.build(&TimeZone::UTC);
+    let outcome = fluid::run(&minutes(2, jump), &params.plant(), &mut controller, 1, |_| ());
+    let wanted = (2000.0 / policy.target_rate_per_instance).ceil() as u32;
+    assert!(outcome.peak <= wanted + wanted / 5, "{} {wanted}", outcome.peak);
+}

@@ -74,6 +74,29 @@ fn unready_and_missing_pods() {
     assert_eq!(decide(0.5, utilised(3, 0, 0, 0.0)), 3);
 }
 
+/// Utilisation is compared in whole per cents, cut off: `int32((metricsTotal * 100) / requestsTotal)`.
+#[test]
+fn whole_per_cents() {
+    let decide = |target, observation| {
+        Hpa::new(free(Metric::AverageUtilization(target))).decide(0.0, &observation)
+    };
+    // 84/70 × 30 = 36; 84.9/70 × 30 would be 37.
+    assert_eq!(decide(0.7, utilised(30, 30, 0, 0.849)), 36);
+    // 82/75 is within tolerance, 82.9/75 would not be.
+    assert_eq!(decide(0.75, utilised(10, 10, 0, 0.829)), 10);
+    assert_eq!(decide(0.5, utilised(10, 10, 0, 0.58)), 12);
+}
+
+/// `math.Ceil(start * (1 + value/100))` in binary: 10 % more than 50 or 100 is one more than by hand.
+#[test]
+fn per_cents_are_rounded_up_as_they_are() {
+    for (start, most) in [(50, 56), (90, 100), (100, 111), (40, 44)] {
+        let mut params = free(Metric::AverageValue(1.0));
+        params.scale_up.policies = vec![policy(PolicyType::Percent, 10, 60)];
+        assert_eq!(Hpa::new(params).decide(0.0, &seen(start, 900.0)), most);
+    }
+}
+
 /// An external metric: by value in proportion to ready pods, by average value of the total.
 #[test]
 fn external_metrics() {

@@ -44,6 +44,13 @@ fn keda_sleeps_and_wakes() {
     assert_eq!(at(345.0, 1, 200.0), 3);
 }
 
+/// What was never active has nothing to cool down from.
+#[test]
+fn keda_sleeps_at_once_what_was_never_active() {
+    let mut keda = Keda::new(KedaParams::new(85.0), None);
+    assert_eq!(keda.decide(0.0, &seen(1, 0.0)), 0);
+}
+
 /// `activationThreshold`: below it a trigger is not active.
 #[test]
 fn keda_activation_threshold() {
@@ -181,8 +188,9 @@ fn target_tracking_alarms() {
     };
     assert_eq!([at(4, 1600.0), at(4, 1600.0), at(4, 900.0)], [4, 4, 4]);
     assert_eq!([at(4, 1600.0), at(4, 1600.0), at(4, 1600.0)], [4, 4, 7]);
-    // In the cooldown only a larger scale-out is made.
-    assert_eq!(at(7, 1001.0), 8);
+    // In the cooldown only a larger scale-out is made, and the three that were added count as a part of
+    // it: four at 1.75 are seven, at 1.76 eight.
+    assert_eq!([at(7, 1001.0), at(7, 1750.0), at(7, 1760.0)], [7, 7, 8]);
     assert_eq!(at(8, 990.0), 8);
     // Between 900 and 1000 nothing happens; below, the fifteenth minute does it.
     for _ in 0..20 {
@@ -192,6 +200,33 @@ fn target_tracking_alarms() {
         assert_eq!(at(8, 500.0), 8);
     }
     assert_eq!(at(8, 500.0), 4);
+}
+
+/// The load of ten doubles, and instances start within the cooldown: twenty, not twice as many every
+/// minute.
+#[test]
+fn target_tracking_waits_for_what_it_asked_for() {
+    let params = TargetTrackingParams::new(TrackedMetric::AlbRequestCountPerTarget, 1000.0, 1, 999);
+    let mut policy = TargetTracking::new(params);
+    let mut current = 10;
+    for minute in 0..20 {
+        let ready = if minute < 7 { 10 } else { current };
+        let observation = Observation { ready, ..seen(current, 20_000.0 / 60.0) };
+        current = policy.decide(f64::from(minute) * 60.0, &observation);
+        assert_eq!(current, if minute < 2 { 10 } else { 20 }, "{minute}");
+    }
+}
+
+/// Requests of a minute are divided by the targets of that minute, not by those of now.
+#[test]
+fn requests_per_target_are_of_one_window() {
+    let params = TargetTrackingParams::new(TrackedMetric::AlbRequestCountPerTarget, 1000.0, 1, 999);
+    let mut policy = TargetTracking::new(params);
+    let observation = Observation { mean_ready: Some(10.0), ..seen(20, 10_000.0 / 60.0) };
+    for minute in 0..20 {
+        // 1000 for each of ten, as aimed at; not 500 for each of twenty.
+        assert_eq!(policy.decide(f64::from(minute) * 60.0, &observation), 20);
+    }
 }
 
 #[test]
@@ -222,6 +257,10 @@ fn lambda_provisioned_concurrency() {
     }
     assert_eq!(path, [10, 10, 15, 22, 32, 46]);
     assert_eq!(lambda_pc::params(0.99, 1, 2).target_value, 0.9);
+    // An idle function has no data points, so nothing is done.
+    for minute in 6..60 {
+        assert_eq!(policy.decide(f64::from(minute) * 60.0, &seen(46, 0.0)), 46);
+    }
 }
 
 /// An action moves the bounds; the capacity follows only where it is outside of them.

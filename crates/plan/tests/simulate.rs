@@ -98,6 +98,35 @@ fn fluid_waits_for_boots() {
     assert_eq!(quick.peak, 10);
 }
 
+/// An instance that is due when a decision is made is ready in it: stopped, it drains and is paid for.
+#[test]
+fn what_is_due_is_ready_before_it_is_decided_upon() {
+    let mut plant = plant(60.0);
+    plant.lifecycle.drain_s = 100.0;
+    let floors = (0..WEEK_MINUTES).map(|minute| if minute % 10 == 1 { 5 } else { 1 }).collect();
+    let schedule = Schedule::of_minutes(floors, &TimeZone::UTC);
+    let hybrid = Controller::Hybrid(Box::new(Hybrid::new(fixed(1), schedule, 100)));
+    let mut most = 0;
+    let demand = series(60, vec![60.0; 10]);
+    let mut hybrid = hybrid;
+    let outcome = fluid::run(&demand, &plant, &mut hybrid, 1, |ready| most = most.max(ready));
+    // Ten minutes of one, and four for a minute each and their drain.
+    assert_eq!((outcome.instance_s, outcome.launches, outcome.stops), (1240.0, 4, 4));
+    assert_eq!(most, 1);
+}
+
+/// Knative looks every two seconds at what it counts itself: four times the load, within seconds.
+#[test]
+fn knative_has_its_own_metrics() {
+    let mut counts = vec![70.0; 300];
+    counts.extend([280.0; 120]);
+    let mut ready = Vec::new();
+    fluid::run(&series(1, counts), &plant(5.0), &mut knative(1), 1, |n| ready.push(n));
+    assert_eq!(ready[299], 10);
+    let full = ready.iter().position(|&n| n >= 40).unwrap();
+    assert!((305..=316).contains(&full), "{full}");
+}
+
 /// Steps of any length of the same demand come to the same.
 #[test]
 fn ticks_divide_steps() {

@@ -97,7 +97,7 @@ pub struct HeldOut {
     pub churn: u64,
     /// Most instances at a time.
     pub peak: u32,
-    /// Whether fluid model and queue both meet the objective.
+    /// Whether fluid model and queue both meet the objective, whatever makes requests late.
     pub meets_objective: bool,
     /// Single requests through the queue.
     pub queue: QueueVerdict,
@@ -108,7 +108,7 @@ pub struct HeldOut {
 #[serde(rename_all = "kebab-case")]
 pub struct Baseline {
     /// `fixed-peak`: always what the busiest step of the past needed. `hpa-70`: HPA at 70 % of the
-    /// capacity, with Kubernetes' default behaviour. `hpa-70-cpu`: the same on utilisation, which
+    /// capacity, with the rules that Kubernetes fills in where a manifest has `behavior`. `hpa-70-cpu`: the same on utilisation, which
     /// ends at 100 %. `schedule-only`: the 95th percentile of past days by cron, without a reactive
     /// part.
     pub name: String,
@@ -196,9 +196,15 @@ impl Answer {
             .unwrap_or_default();
         let objective =
             if held.meets_objective { "meets the objective" } else { "misses the objective" };
+        let by_service = match held.queue.late_by_service {
+            share if share >= 5e-6 => {
+                format!(" ({} by their service time alone)", percent(share))
+            }
+            _ => String::new(),
+        };
         format!(
             "Recommended: {}. {verdict} On {:.1} held-out days it {objective}: {} of the requests \
-             late (95 % interval {} to {}), {} in the queue of single requests, {:.1} instance-hours, {:.2} a month, {:.0} % above \
+             late (95 % interval {} to {}), {} in the queue of single requests{by_service}, {:.1} instance-hours, {:.2} a month, {:.0} % above \
              perfect foresight.{second}",
             self.recommended.policy().summary(),
             held.days,

@@ -16,8 +16,8 @@ pub const CONFIDENCE: f64 = 0.95;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gain {
-    /// It costs less while both meet the objective, or is late less often where plain HPA misses
-    /// it, and neither by chance.
+    /// It meets the objective and costs less, not by chance; or plain HPA misses the objective, and it
+    /// meets it or is late less often, not by chance.
     Significant,
     /// It may be chance.
     None,
@@ -84,7 +84,7 @@ pub fn gain(found: &Comparison, [policy_meets, plain_meets]: [bool; 2]) -> Gain 
     let ([cheapest, dearest], [earliest, latest]) =
         (found.cost_difference_ci, found.late_difference_ci);
     let cheaper = policy_meets && dearest < 0.0;
-    let more_punctual = !plain_meets && latest < 0.0;
+    let more_punctual = !plain_meets && (policy_meets || latest < 0.0);
     let dearer = cheapest > 0.0 && !more_punctual;
     let less_punctual = !policy_meets && earliest > 0.0;
     if cheaper || more_punctual {
@@ -103,7 +103,7 @@ mod tests {
     fn outcome(hours: usize, late: f64, instance_s: impl Fn(usize) -> f64) -> Outcome {
         let mut outcome = Outcome::default();
         for hour in 0..hours {
-            outcome.count(hour as f64 * 3600.0, 1000.0, late, instance_s(hour));
+            outcome.count((hour as f64 * 3600.0, 3600.0), 1000.0, late, instance_s(hour));
         }
         outcome
     }
@@ -128,6 +128,11 @@ mod tests {
         // Dearer, but plain HPA misses the objective.
         let late = outcome(240, 20.0, wave);
         assert_eq!(verdict(&outcome(240, 0.0, |hour| 1.5 * wave(hour)), &late), Gain::Significant);
+        // Dearer, and the fluid model sees no difference: only in the queue plain HPA is late.
+        let dearer =
+            compare(&outcome(240, 0.0, |hour| 1.3 * wave(hour)), &outcome(240, 0.0, wave), 3);
+        assert_eq!(gain(&dearer, [true, false]), Gain::Significant);
+        assert_eq!(gain(&dearer, [false, false]), Gain::Negative);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod table;
 pub mod verdict;
 pub mod weekly;
 
+mod accept;
 mod demand;
 mod search;
 
@@ -45,11 +46,6 @@ use weekly::{FloorSpec, WeekDemand};
 const QUEUE_TRAIN: f64 = 300_000.0;
 /// Requests that the queue serves for the verdict on held-out demand.
 const QUEUE_FINAL: f64 = 1_500_000.0;
-/// Policies that the queue is asked about until one passes.
-const FINALISTS: usize = 12;
-/// How much more than one that the queue refused the next one must cost: its neighbours would be
-/// refused as well.
-const DEARER: f64 = 1.02;
 /// Most points of the Pareto front.
 const PARETO_MAX: usize = 12;
 /// Longest steps of a demand that says anything about scaling, in seconds.
@@ -143,11 +139,12 @@ impl<'a> Case<'a> {
         if past_peak <= 0.0 || held_peak <= 0.0 {
             return Err(ChooseError::NoDemand);
         }
-        let needed = past_peak.max(held_peak) / params.capacity_per_s;
+        let capacity_per_s = params.reach_per_s();
+        let needed = past_peak.max(held_peak) / capacity_per_s;
         if needed > NEED_MAX {
             return Err(ChooseError::TooLarge { needed });
         }
-        let most = (2.0 * past_peak / params.capacity_per_s).ceil() as u32;
+        let most = (2.0 * past_peak / capacity_per_s).ceil() as u32;
         let max = params.max.unwrap_or(most.max(params.min)).max(1);
         let ordinary = holidays.left_out(&past);
         Ok(Self { params, plant: params.plant(), whole, past, ordinary, held, max })
@@ -163,7 +160,8 @@ impl<'a> Case<'a> {
 
     fn plain(&self) -> Policy {
         let zone = self.zone().iana_name().unwrap_or_default().to_owned();
-        Policy { zone, ..Policy::hpa(0.7, self.params.capacity_per_s, self.bounds()) }
+        let plain = Policy::hpa(0.7, self.plant.capacity_per_s, self.bounds());
+        Policy { zone, ..plain.for_boots_of(&self.plant) }
     }
 
     fn simulate(&self, series: &Series, policy: &Policy) -> Outcome {
@@ -183,7 +181,7 @@ impl<'a> Case<'a> {
         verdict::queue_verdict(series, &plant, &ready, budget, self.params.seed)
     }
 
-    /// Whether fluid model and queue both meet the objective.
+    /// Whether fluid model and queue both meet the objective, as far as instances can help.
     fn meets(&self, outcome: &Outcome, queue: &QueueVerdict) -> bool {
         let limit = self.params.late_share;
         outcome.late_ratio() <= limit && queue.meets(limit)
@@ -219,9 +217,9 @@ pub fn choose(
     let ranked = Search { past, ordinary, plant, params, max: *max }.run();
     let plain = case.plain();
 
-    let accepted = accepted(&case, &ranked);
-    let most_punctual = ranked.iter().min_by(|a, b| a.late_ratio.total_cmp(&b.late_ratio));
-    let best = accepted.or(most_punctual.map(|scored| &scored.policy)).unwrap_or(&plain).clone();
+    let accepted = accept::accepted(&case, &ranked);
+    let none_accepted = accepted.as_ref().is_none_or(|accepted| !accepted.meets);
+    let best = accepted.map_or(&plain, |accepted| accepted.policy).clone();
     let best_outcome = case.simulate(held, &best);
     let plain_outcome = case.simulate(held, &plain);
     let comparison = judge::compare(&best_outcome, &plain_outcome, params.seed);
@@ -240,7 +238,8 @@ pub fn choose(
     };
     let held_out = held_out(&case, outcome, queue);
     let concurrency = concurrency::advise(params, &evidence.points);
-    let mut findings = findings(&case, &ranked, &held_out, accepted.is_none());
+    let mut findings = findings(&case, &ranked, &held_out, none_accepted);
+    findings.extend(params.doubt());
     findings.extend(concurrency.doubt(params));
     if series.step_s > FINE_STEP_S {
         findings.push(format!(
@@ -267,23 +266,6 @@ pub fn choose(
     })
 }
 
-/// The cheapest policy that the queue, too, accepts on the past.
-fn accepted<'a>(case: &Case<'_>, ranked: &'a [Scored]) -> Option<&'a Policy> {
-    let limit = search::TRAIN_MARGIN * case.params.late_share;
-    let (mut refused, mut least_s) = (0, 0.0);
-    for scored in ranked.iter().filter(|scored| scored.late_ratio <= limit) {
-        if scored.instance_s < least_s || refused == FINALISTS {
-            continue;
-        }
-        let verdict = case.queue(&case.past, &scored.policy, QUEUE_TRAIN);
-        if verdict.meets(case.params.late_share) {
-            return Some(&scored.policy);
-        }
-        (refused, least_s) = (refused + 1, scored.instance_s * DEARER);
-    }
-    None
-}
-
 fn held_out(case: &Case<'_>, outcome: &Outcome, queue: QueueVerdict) -> HeldOut {
     let params = case.params;
     let allowed = outcome.late.max(params.late_share * outcome.requests);
@@ -300,7 +282,7 @@ fn held_out(case: &Case<'_>, outcome: &Outcome, queue: QueueVerdict) -> HeldOut 
         monthly_cost: case.monthly_cost(outcome),
         churn: outcome.churn(),
         peak: outcome.peak,
-        meets_objective: case.meets(outcome, &queue),
+        meets_objective: outcome.late_ratio().max(queue.late_ratio) <= params.late_share,
         queue,
     }
 }
@@ -308,7 +290,7 @@ fn held_out(case: &Case<'_>, outcome: &Outcome, queue: QueueVerdict) -> HeldOut 
 /// What one would do without a search, on held-out demand.
 fn baselines(case: &Case<'_>) -> Vec<Baseline> {
     let (min, max) = case.bounds();
-    let capacity = case.params.capacity_per_s;
+    let capacity = case.plant.capacity_per_s;
     let peak = (demand::highest_per_s(&case.past) / capacity).ceil() as u32;
     let cpu = HpaParams::new(Metric::AverageUtilization(0.7), min, max);
     let floor = FloorSpec {
@@ -343,21 +325,18 @@ fn baselines(case: &Case<'_>) -> Vec<Baseline> {
     controllers.map(run).into()
 }
 
-/// Mean instances by hour of the local week.
+/// Mean instances by hour of the local week, over the seconds that are known.
 fn hours(case: &Case<'_>, policy: &Policy) -> Vec<HourInstances> {
     let mut clock = WeekClock::new(case.zone().clone());
-    let mut sums = vec![(0.0, 0_u32); 168];
-    for Block { start_s, instance_s, .. } in case.simulate(&case.whole, policy).blocks {
-        let (sum, count) = &mut sums[clock.minute_of_week(start_s as f64) / 60];
-        *sum += instance_s / 3600.0;
-        *count += 1;
+    let mut sums = vec![(0.0, 0.0); 168];
+    for Block { start_s, instance_s, known_s, .. } in case.simulate(&case.whole, policy).blocks {
+        let (sum, seconds) = &mut sums[clock.minute_of_week(start_s as f64) / 60];
+        *sum += instance_s;
+        *seconds += known_s;
     }
-    let known = sums.into_iter().enumerate().filter(|(_, (_, count))| *count > 0);
+    let known = sums.into_iter().enumerate().filter(|(_, (_, seconds))| *seconds > 0.0);
     known
-        .map(|(hour, (sum, count))| HourInstances {
-            hour: hour as u32,
-            instances: sum / f64::from(count),
-        })
+        .map(|(hour, (sum, seconds))| HourInstances { hour: hour as u32, instances: sum / seconds })
         .collect()
 }
 
@@ -478,12 +457,24 @@ fn findings(
     } else if none_accepted {
         found.push(
             "no policy that was tried meets the objective on the past with a margin, in both the \
-             fluid model and the queue: the most punctual one was taken"
+             fluid model and the queue: the one with the fewest late requests in the queue was taken"
                 .to_owned(),
         );
     }
     if !held.meets_objective {
         found.push("the recommended policy misses the objective on held-out demand".to_owned());
+    }
+    let queue = &held.queue;
+    if (queue.stretches as usize) < verdict::STRETCHES_MIN
+        && (queue.simulated as f64) < 0.5 * held.requests
+    {
+        found.push(format!(
+            "the queue served {:.1} of {:.0} million held-out requests, in only {} stretches of time: its \
+             shares and percentiles are rough",
+            queue.simulated as f64 / 1e6,
+            held.requests / 1e6,
+            queue.stretches
+        ));
     }
     if held.queue.late_by_service > limit {
         found.push(format!(

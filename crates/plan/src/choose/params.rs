@@ -132,11 +132,34 @@ impl Params {
         checks.into_iter().find(|(fine, _)| !fine).map(|(_, fault)| fault)
     }
 
+    /// Requests per second that one instance answers: what is given as its capacity, or, by Little's law,
+    /// what it can answer where it works on few requests at a time.
+    #[must_use]
+    pub fn reach_per_s(&self) -> f64 {
+        let by_slots = |slots: u32| f64::from(slots) / self.service.mean();
+        self.concurrency
+            .map_or(self.capacity_per_s, |slots| self.capacity_per_s.min(by_slots(slots)))
+    }
+
+    /// What does not fit together: more capacity than the slots of an instance can serve.
+    pub(super) fn doubt(&self) -> Option<String> {
+        let (slots, reach) = (self.concurrency?, self.reach_per_s());
+        (reach < self.capacity_per_s * (1.0 - 1e-9)).then(|| {
+            format!(
+                "an instance that works on {slots} requests at a time, of {:.0} ms each, answers at most \
+                 {reach:.1}/s, not the {:.1}/s that were given: planned with the former; check --capacity, \
+                 --service and --concurrency",
+                self.service.mean() * 1000.0,
+                self.capacity_per_s
+            )
+        })
+    }
+
     /// The system as it is simulated.
     #[must_use]
     pub fn plant(&self) -> Plant {
         Plant {
-            capacity_per_s: self.capacity_per_s,
+            capacity_per_s: self.reach_per_s(),
             slots: self.concurrency.unwrap_or_else(|| self.slots()),
             service: self.service.clone(),
             late_after_s: self.late_after_s,

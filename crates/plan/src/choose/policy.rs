@@ -34,6 +34,9 @@ pub struct Policy {
     /// Seconds before fewer instances are taken for enough: the stabilisation window of HPA and
     /// KEDA, Knative's scale-down delay, the scale-in cooldown of AWS.
     pub scale_down_s: u32,
+    /// Seconds for which what a scale-out adds may not show yet: the scale-out cooldown of AWS.
+    #[serde(default = "scale_out_s")]
+    pub scale_out_s: u32,
     /// The floor, where there is one.
     pub windows: Vec<Window>,
     /// Zone in whose time the windows are.
@@ -45,7 +48,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Plain HPA at `target` of a capacity, with Kubernetes' default behaviour.
+    /// Plain HPA at `target` of a capacity, with Kubernetes' default rules of `behavior`.
     #[must_use]
     pub fn hpa(target: f64, capacity_per_s: f64, (min, max): (u32, u32)) -> Self {
         Self {
@@ -55,10 +58,19 @@ impl Policy {
             min: min.max(1),
             max: max.max(1),
             scale_down_s: 300,
+            scale_out_s: scale_out_s(),
             windows: Vec::new(),
             zone: String::new(),
             concurrency: None,
         }
+    }
+
+    /// The same with a scale-out cooldown that lasts, in whole minutes, until instances of `plant` have
+    /// started and show in its metrics: else the same need would be answered again and again.
+    #[must_use]
+    pub fn for_boots_of(self, plant: &Plant) -> Self {
+        let shown_s = plant.lifecycle.boot.mean() + plant.metric_lag_s + plant.metric_window_s;
+        Self { scale_out_s: (shown_s / 60.0).ceil() as u32 * 60, ..self }
     }
 
     /// The same on requests in flight, of which an instance of `plant` takes `limit` at a time.
@@ -92,7 +104,7 @@ impl Policy {
             let metric = TrackedMetric::AlbRequestCountPerTarget;
             TargetTracking::new(TargetTrackingParams {
                 scale_in_cooldown: self.scale_down_s,
-                scale_out_cooldown: 60,
+                scale_out_cooldown: self.scale_out_s,
                 ..TargetTrackingParams::new(metric, rate * 60.0, min, max)
             })
         };
@@ -166,6 +178,11 @@ impl Policy {
             self.scale_down_s,
         )
     }
+}
+
+/// The scale-out cooldown that AWS takes where none is given, in seconds.
+fn scale_out_s() -> u32 {
+    300
 }
 
 /// Three significant digits, and all of whole numbers.

@@ -62,13 +62,15 @@ impl Search<'_> {
         let folds = folds(self.past, self.ordinary);
         let mut ranked = self.score(&folds, &self.grid(), FIRST_SHARE);
         for (keep, share) in RUNGS {
-            // Plain HPA goes all the way, and so does the best of each kind.
-            let mut kinds = Vec::new();
+            // Plain HPA goes all the way, and so does the best of each kind and of each target: the queue
+            // may ask for more room than the fluid model.
+            let (mut kinds, mut targets) = (Vec::new(), Vec::new());
             let mut genes = Vec::new();
             for (rank, Scored { genes: own, .. }) in ranked.iter().enumerate() {
-                let first = !kinds.contains(&own.kind);
+                let first = !kinds.contains(&own.kind) || !targets.contains(&own.target);
                 if rank < keep || first || *own == self.plain() {
                     kinds.push(own.kind);
+                    targets.push(own.target);
                     genes.push(*own);
                 }
             }
@@ -175,7 +177,7 @@ impl Search<'_> {
     }
 
     fn policy(&self, demand: &WeekDemand, genes: &Genes) -> Policy {
-        let capacity = self.params.capacity_per_s;
+        let capacity = self.plant.capacity_per_s;
         let windows = genes
             .floor
             .map(|floor| demand.windows(&floor, capacity, (genes.min, self.max)))
@@ -185,7 +187,7 @@ impl Search<'_> {
             scale_down_s: genes.scale_down_s,
             windows,
             zone: self.past.zone.iana_name().unwrap_or_default().to_owned(),
-            ..Policy::hpa(genes.target, capacity, (genes.min, self.max))
+            ..Policy::hpa(genes.target, capacity, (genes.min, self.max)).for_boots_of(self.plant)
         };
         match genes.concurrency {
             Some(limit) => policy.by_concurrency(limit, self.plant),

@@ -1,19 +1,35 @@
 //! The final verdict on a policy: single requests through the queue, where there are too many of
 //! them by a stratified sample of stretches of time.
 
-use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use stats::LatencyHistogram;
 
 use crate::Series;
 use crate::simulate::arrivals::Poisson;
-use crate::simulate::queue::{self, Supply};
+use crate::simulate::queue::{self, QueueOutcome, Supply};
 use crate::simulate::{Plant, fluid};
 
-/// Length of a stretch, in seconds.
+/// Longest stretch, in seconds.
 const STRETCH_S: u32 = 600;
+
+/// Stretches that shall fit into each half of the budget: they are made shorter for that.
+pub(super) const STRETCHES_MIN: usize = 20;
+
+/// Most kinds of stretches, by how tight they are, besides the tightest.
+const STRATA_MAX: usize = 6;
+
+/// Stretches of each kind that there is to be a budget for.
+const STRATUM_SAMPLE: usize = 4;
+
+/// Shortest part of a tick that is served, in mean service times.
+const PART_SERVICES: f64 = 20.0;
+
+/// How much more than asked for may be simulated where even the shortest parts of a tick are too large
+/// for [`STRETCHES_MIN`] of them, as a factor.
+const BUDGET_GROWTH_MAX: f64 = 4.0;
 
 /// Draws to find the share that is late by its service time alone.
 const SERVICE_DRAWS: u32 = 200_000;
@@ -36,13 +52,17 @@ pub struct QueueVerdict {
     pub wait_p99_s: f64,
     /// Requests that were simulated.
     pub simulated: u64,
+    /// Stretches of time that they came in.
+    #[serde(default)]
+    pub stretches: u64,
 }
 
 /// Serves the demand of `series` from the ready instances that [`fluid::run`] recorded for it,
-/// request by request, with about `budget` requests at most.
+/// request by request, with about `budget` requests, and up to [`BUDGET_GROWTH_MAX`] times as many where
+/// they come too fast.
 ///
-/// The tightest stretches of ten minutes take up to half of the budget, and count for themselves; a
-/// random sample of the others counts for all of those.
+/// The tightest stretches take up to half of the budget, and count for themselves; of the others,
+/// random samples count for all that are about as tight. There is at least one of each.
 pub(super) fn queue_verdict(
     series: &Series,
     plant: &Plant,
@@ -50,45 +70,40 @@ pub(super) fn queue_verdict(
     budget: f64,
     seed: u64,
 ) -> QueueVerdict {
-    let per_stretch = (STRETCH_S / series.step_s).max(1) as usize;
-    let ticks = (series.step_s / fluid::tick_s(series.step_s)) as usize;
-    let mut stretches: Vec<Stretch> = (0..series.len())
-        .step_by(per_stretch)
-        .map(|begin| {
-            Stretch::new(series, ready, begin..(begin + per_stretch).min(series.len()), ticks)
-        })
-        .filter(|stretch| stretch.requests > 0.0)
-        .collect();
-    stretches.sort_by(|a, b| b.load.total_cmp(&a.load));
+    let ticks = Ticks::new(series, ready);
+    let total: f64 = series.counts.iter().filter(|count| **count > 0.0).sum();
+    // A tick in which more comes than that is served in part.
+    let least = (PART_SERVICES * plant.service.mean()).max(queue::TICK_S);
+    let least = (least / f64::from(ticks.tick_s)).min(1.0);
+    let fewest = 2.0 * STRETCHES_MIN as f64 * ticks.busiest() * least;
+    let budget = budget.max(fewest.min(BUDGET_GROWTH_MAX * budget));
+    let (mut half, mut part) = (if total <= budget { total } else { budget / 2.0 }, 1.0);
+    let longest = (STRETCH_S / ticks.tick_s).max(1) as usize;
+    let mut stretches = ticks.stretches(plant, longest);
+    let largest = stretches.iter().map(|stretch| stretch.requests).fold(0.0, f64::max);
+    let share = half / STRETCHES_MIN as f64;
+    if total > budget && largest > share {
+        let length = (longest as f64 * share / largest) as usize;
+        stretches = ticks.stretches(plant, length.max(1));
+        if length <= 1 {
+            part = (share / ticks.busiest()).clamp(least, 1.0);
+            half /= part;
+        }
+    }
+    stretches.sort_unstable_by(|a, b| b.load.total_cmp(&a.load).then(a.begin.cmp(&b.begin)));
 
-    let total: f64 = stretches.iter().map(|stretch| stretch.requests).sum();
-    let half = if total <= budget { total } else { budget / 2.0 };
-    let split = take(&stretches, half).max(1).min(stretches.len());
-    let rest = stretches.split_off(split);
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let mut sample = rest.clone();
-    sample.shuffle(&mut rng);
-    sample.truncate(take(&sample, half));
-
-    let (mut requests, mut late, mut simulated) = (0.0, 0.0, 0);
+    let tightest = take(&stretches, half).max(1).min(stretches.len());
+    let (mut requests, mut late, mut simulated, mut served_stretches) = (0.0, 0.0, 0, 0);
     let (mut responses, mut waits) = (LatencyHistogram::new(), LatencyHistogram::new());
-    let requests_of = |part: &[Stretch]| part.iter().map(|stretch| stretch.requests).sum::<f64>();
-    for (part, stands_for) in [(&stretches, requests_of(&stretches)), (&sample, requests_of(&rest))]
-    {
-        let drawn = requests_of(part);
-        let weight = if drawn > 0.0 { stands_for / drawn } else { 0.0 };
-        for stretch in part {
-            let demand = series.slice(stretch.steps.clone());
-            let length_s = f64::from(demand.step_s) * demand.len() as f64;
-            let arrivals = Poisson::new(
-                &demand,
-                Xoshiro256PlusPlus::seed_from_u64(seed ^ demand.start_s as u64),
-            );
-            let ready = &ready[stretch.steps.start * ticks..stretch.steps.end * ticks];
-            let tick_s = f64::from(fluid::tick_s(series.step_s));
-            let supply = Supply::Recorded(ready, tick_s);
-            let begin_s = demand.start_s as f64;
-            let served = queue::run(arrivals, (begin_s, length_s), plant, supply, seed);
+    for (begin, end, sample) in strata(&stretches, tightest, half) {
+        let stratum = &mut stretches[begin..end];
+        let stands_for = requests_of(stratum);
+        let (sample, _) = stratum.partial_shuffle(&mut rng, sample);
+        served_stretches += sample.len();
+        let weight = stands_for / requests_of(sample).max(f64::MIN_POSITIVE);
+        for stretch in sample {
+            let served = ticks.serve(stretch, part, plant, seed);
             requests += weight * served.outcome.requests;
             late += weight * served.outcome.late;
             simulated += served.outcome.requests as u64;
@@ -113,40 +128,147 @@ pub(super) fn queue_verdict(
         wait_p95_s: seconds(&waits, 0.95),
         wait_p99_s: seconds(&waits, 0.99),
         simulated,
+        stretches: served_stretches as u64,
     }
 }
 
 impl QueueVerdict {
-    /// Whether no more than `late_share` are late beyond those that their service makes late.
+    /// Whether no more than `late_share` are late, as far as instances can help: where the service alone
+    /// makes more than that late, only the others count.
     #[must_use]
     pub fn meets(&self, late_share: f64) -> bool {
-        self.late_ratio - self.late_by_service <= late_share
+        let beyond_help =
+            if self.late_by_service > late_share { self.late_by_service } else { 0.0 };
+        self.late_ratio - beyond_help <= late_share
     }
 }
 
 /// A stretch of time.
 #[derive(Debug, Clone)]
 struct Stretch {
-    steps: std::ops::Range<usize>,
+    /// First tick.
+    begin: usize,
+    /// Tick before which it ends.
+    end: usize,
     requests: f64,
-    /// Highest demand for each ready instance.
+    /// Most requests of a tick, waiting ones included, for each ready instance.
     load: f64,
+    /// Requests that wait when it begins.
+    waiting: f64,
 }
 
-impl Stretch {
-    fn new(series: &Series, ready: &[u32], steps: std::ops::Range<usize>, ticks: usize) -> Self {
-        let counts = &series.counts[steps.clone()];
-        let by_step = counts.iter().zip(ready[steps.start * ticks..].chunks(ticks));
-        let load = by_step
-            .filter(|(count, _)| **count > 0.0)
-            .map(|(count, ready)| {
-                let fewest = ready.iter().copied().min().unwrap_or(0);
-                count / f64::from(fewest)
-            })
-            .fold(0.0, f64::max);
-        let requests = counts.iter().filter(|count| count.is_finite()).sum();
-        Self { steps, requests, load }
+/// Demand and ready instances tick by tick.
+struct Ticks<'a> {
+    series: &'a Series,
+    ready: &'a [u32],
+    tick_s: u32,
+    per_step: usize,
+}
+
+impl<'a> Ticks<'a> {
+    fn new(series: &'a Series, ready: &'a [u32]) -> Self {
+        let tick_s = fluid::tick_s(series.step_s);
+        Self { series, ready, tick_s, per_step: (series.step_s / tick_s).max(1) as usize }
     }
+
+    /// Requests of a tick; none where the demand is not known.
+    fn count(&self, tick: usize) -> f64 {
+        let count = self.series.counts.get(tick / self.per_step).copied().unwrap_or(0.0);
+        if count > 0.0 { count / self.per_step as f64 } else { 0.0 }
+    }
+
+    /// Requests of the busiest tick.
+    fn busiest(&self) -> f64 {
+        self.series.counts.iter().copied().fold(0.0, f64::max) / self.per_step as f64
+    }
+
+    /// All stretches of `length` ticks that hold any requests. What the queue still has when one of
+    /// them begins is taken from a liquid that is as patient as requests are.
+    fn stretches(&self, plant: &Plant, length: usize) -> Vec<Stretch> {
+        let tick_s = f64::from(self.tick_s);
+        let mean_s = plant.service.mean();
+        let ticks = self.ready.len().min(self.series.len() * self.per_step);
+        let mut stretches = Vec::with_capacity(ticks / length + 1);
+        let mut waiting = 0.0_f64;
+        for begin in (0..ticks).step_by(length) {
+            let end = (begin + length).min(ticks);
+            let mut stretch = Stretch { begin, end, requests: 0.0, load: 0.0, waiting };
+            for tick in begin..end {
+                let (count, ready) = (self.count(tick), f64::from(self.ready[tick]));
+                let reach = ready * f64::from(plant.slots) / mean_s;
+                let most = plant.timeout_s * reach.max(count / tick_s);
+                if count > 0.0 {
+                    stretch.requests += count;
+                    stretch.load = stretch.load.max((waiting + count) / ready);
+                }
+                waiting = (waiting + count - reach * tick_s).clamp(0.0, most);
+            }
+            if stretch.requests > 0.0 {
+                stretches.push(stretch);
+            }
+        }
+        stretches
+    }
+
+    /// Serves a stretch request by request, or, if it is one tick, a `part` of it anywhere in it. What is
+    /// drawn depends on `seed` and on its begin.
+    fn serve(&self, stretch: &Stretch, part: f64, plant: &Plant, seed: u64) -> QueueOutcome {
+        let Stretch { begin, end, .. } = *stretch;
+        let tick_s = f64::from(self.tick_s);
+        let demand = Series {
+            start_s: self.series.start_s + begin as i64 * i64::from(self.tick_s),
+            step_s: self.tick_s,
+            counts: (begin..end).map(|tick| self.count(tick)).collect(),
+            zone: self.series.zone.clone(),
+        };
+        let own = demand.start_s as u64;
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ own);
+        let from_s = rng.random::<f64>() * (1.0 - part) * tick_s;
+        let arrivals = Poisson::new(&demand, rng).skip_while(|at| *at < from_s);
+        let length_s = part * tick_s * demand.len() as f64;
+
+        let slots = f64::from(self.ready[begin]) * f64::from(plant.slots);
+        let rate = self.count(begin) / tick_s;
+        let waiting = stretch.waiting + (rate - slots / plant.service.mean()) * from_s;
+        let busy = if waiting > 0.0 { slots } else { slots.min(rate * plant.service.mean()) };
+        let present = (waiting.max(0.0) + busy).round() as usize;
+
+        let supply = Supply::Recorded(&self.ready[begin..end], tick_s);
+        let span = (demand.start_s as f64, length_s);
+        let own = seed ^ own.rotate_left(32);
+        queue::run_behind(present, arrivals.map(|at| at - from_s), span, plant, supply, own)
+    }
+}
+
+fn requests_of(part: &[Stretch]) -> f64 {
+    part.iter().map(|stretch| stretch.requests).sum()
+}
+
+/// Cuts `stretches`, the tightest first, into strata `begin..end` with the size of their samples: the
+/// `tightest` as they are, then others of growing size, so that what is tight and rare is not missed.
+fn strata(stretches: &[Stretch], tightest: usize, budget: f64) -> Vec<(usize, usize, usize)> {
+    let mut strata = vec![(0, tightest, tightest)];
+    let rest = stretches.len() - tightest;
+    if rest == 0 {
+        return strata;
+    }
+    // As many as come to the budget on average: to pick them by what they hold would favour quiet
+    // ones.
+    let mean = (requests_of(&stretches[tightest..]) / rest as f64).max(f64::MIN_POSITIVE);
+    let count = ((budget / mean) as usize / STRATUM_SAMPLE).clamp(1, STRATA_MAX);
+    let growth = (stretches.len() as f64 / tightest as f64).powf(1.0 / count as f64);
+    let mut begin = tightest;
+    for stratum in 1..=count {
+        let end = (tightest as f64 * growth.powi(stratum as i32)).round() as usize;
+        let end = if stratum == count { stretches.len() } else { end.min(stretches.len()) };
+        if end > begin {
+            let requests = requests_of(&stretches[begin..end]).max(f64::MIN_POSITIVE);
+            let sample = budget / count as f64 * (end - begin) as f64 / requests;
+            strata.push((begin, end, (sample as usize).clamp(1, end - begin)));
+            begin = end;
+        }
+    }
+    strata
 }
 
 /// How many of the first stretches fit into `budget` requests.
@@ -159,4 +281,73 @@ fn take(stretches: &[Stretch], budget: f64) -> usize {
             sum <= budget * (1.0 + 1e-9)
         })
         .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::choose::Params;
+
+    fn minutes(counts: Vec<f64>) -> Series {
+        Series { start_s: 1_772_409_600, step_s: 60, counts, zone: TimeZone::UTC }
+    }
+
+    /// Instances of four slots of 0.1 s: 40/s.
+    fn params(late_after_s: f64) -> Params {
+        Params { concurrency: Some(4), late_after_s, ..Params::new(40.0) }
+    }
+
+    fn verdict(series: &Series, params: &Params, ready: u32, budget: f64) -> QueueVerdict {
+        let ready = vec![ready; series.len() * 4];
+        queue_verdict(series, &params.plant(), &ready, budget, params.seed)
+    }
+
+    /// Nothing waits, so as many are late as have a long service: 1.47 %, 0.04 % by chance.
+    #[test]
+    fn stretches_draw_for_themselves() {
+        let series = minutes(vec![12.0; 5 * 1440]);
+        for seed in 1..=6 {
+            let found = verdict(&series, &Params { seed, ..params(0.25) }, 5, 1e6);
+            let by_chance = (found.late_ratio - found.late_by_service).abs();
+            assert!(by_chance < 0.0025, "{seed}: {found:?}");
+        }
+    }
+
+    /// Two days of 4000/s, but 16 000/s for four minutes, of which a third can be served.
+    #[test]
+    fn a_short_surge_does_not_stand_for_all() {
+        let mut counts = vec![240_000.0; 2880];
+        counts[1000..1004].fill(960_000.0);
+        let series = minutes(counts);
+        for seed in 1..=3 {
+            let params = Params { seed, ..params(1.0) };
+            // Late from the begin of the surge until 160 s after it.
+            let late = 4.0 * 960_000.0 + 160.0 * 4000.0;
+            let wanted = late / (2876.0 * 240_000.0 + 4.0 * 960_000.0);
+            let found = verdict(&series, &params, 130, 1_500_000.0);
+            assert!((found.late_ratio / wanted - 1.0).abs() < 0.25, "{seed}: {wanted} {found:?}");
+            let found = verdict(&series, &params, 130, 300_000.0);
+            assert!(found.late_ratio < 0.01, "{seed}: {found:?}");
+            assert!(found.stretches >= 40 && found.simulated < 1_500_000, "{seed}: {found:?}");
+        }
+    }
+
+    /// Two hours of 2 % more than can be served: late from the first minute on, not anew every ten.
+    #[test]
+    fn queues_outlast_a_stretch() {
+        let series = minutes(vec![4.0 * 40.8 * 60.0; 120]);
+        let found = verdict(&series, &params(1.0), 4, 2e6);
+        assert!(found.late_ratio > 0.97, "{found:?}");
+    }
+
+    /// Even the shortest stretch is larger than half of the budget.
+    #[test]
+    fn there_is_always_a_sample() {
+        let mut counts = vec![6e6; 600];
+        counts[300..302].fill(9e6);
+        let found = verdict(&minutes(counts), &params(1.0), 2700, 10_000.0);
+        assert!(found.stretches >= 2 && found.late_ratio < 0.1, "{found:?}");
+    }
 }

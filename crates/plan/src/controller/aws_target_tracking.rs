@@ -1,7 +1,8 @@
 //! AWS Application Auto Scaling, policy type `TargetTrackingScaling`.
 //!
 //! `CloudWatch` alarms over data points of one minute: three in a row above the target scale out,
-//! fifteen in a row below nine tenths of it scale in.
+//! fifteen in a row below nine tenths of it scale in. Cooldowns as the API's reference has them for
+//! `TargetTrackingScalingPolicyConfiguration`.
 //! <https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html>
 
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,8 @@ pub struct TargetTracking {
     below: u32,
     out_until_s: f64,
     in_until_s: f64,
+    /// Capacity before the first scale-out of the cooldown.
+    scaled_out_from: u32,
     /// Capacity that the last scale-out asked for.
     scaled_out_to: u32,
 }
@@ -91,6 +94,7 @@ impl TargetTracking {
             below: 0,
             out_until_s: f64::NEG_INFINITY,
             in_until_s: f64::NEG_INFINITY,
+            scaled_out_from: 0,
             scaled_out_to: 0,
         }
     }
@@ -111,14 +115,19 @@ impl TargetTracking {
         self.above = alarm(self.above, value > target_value);
         self.below = alarm(self.below, value < LOW_ALARM_SHARE * target_value);
 
-        let proportional = bounded(instances(f64::from(seen.current) * value / target_value));
+        let in_proportion = |from: u32| bounded(instances(f64::from(from) * value / target_value));
+        let proportional = in_proportion(seen.current);
         if self.above >= self.params.high_datapoints && proportional > current {
-            // During the cooldown only a larger scale-out than the last one is made.
-            if now_s >= self.out_until_s || proportional > self.scaled_out_to {
+            // During the cooldown only a larger scale-out is made. What the one before has added, perhaps
+            // not ready yet, counts as a part of it.
+            let cools = now_s < self.out_until_s;
+            let from = if cools { self.scaled_out_from } else { seen.current };
+            let wanted = in_proportion(from);
+            if !cools || wanted > self.scaled_out_to.max(current) {
                 self.out_until_s = now_s + f64::from(self.params.scale_out_cooldown);
                 self.in_until_s = f64::NEG_INFINITY;
-                self.scaled_out_to = proportional;
-                return proportional;
+                (self.scaled_out_from, self.scaled_out_to) = (from, wanted);
+                return wanted;
             }
         }
         let may_scale_in =
@@ -130,17 +139,24 @@ impl TargetTracking {
         current
     }
 
-    /// The metric's value; `None` where there is no instance to measure.
+    /// The metric's value; `None` where there is no instance to measure, or nothing to do for a
+    /// function, of which Lambda then says nothing.
     fn datapoint(&self, seen: &Observation) -> Option<f64> {
+        let ready = f64::from(seen.ready);
         let (total, units) = match self.params.metric {
-            TrackedMetric::AlbRequestCountPerTarget => (seen.rate * 60.0, seen.ready),
+            TrackedMetric::AlbRequestCountPerTarget => {
+                (seen.rate * 60.0, seen.mean_ready.unwrap_or(ready))
+            }
             TrackedMetric::AverageCpuUtilization => {
                 return (seen.ready > 0).then_some(seen.utilisation);
             }
             TrackedMetric::LambdaProvisionedConcurrencyUtilization => {
-                (seen.concurrency.min(f64::from(seen.ready)), seen.ready)
+                if seen.concurrency <= 0.0 {
+                    return None;
+                }
+                (seen.concurrency.min(ready), ready)
             }
         };
-        (units > 0).then(|| total / f64::from(units))
+        (units > 0.0).then(|| total / units)
     }
 }

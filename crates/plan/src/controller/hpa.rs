@@ -83,8 +83,9 @@ pub struct ScalingRules {
 }
 
 impl ScalingRules {
-    /// What Kubernetes uses for `scaleUp` when nothing is said: no waiting, then the larger of
-    /// twice as many and four more in 15 s.
+    /// What Kubernetes fills in for `scaleUp` where a manifest has `behavior`: no waiting, then the larger
+    /// of twice as many and four more in 15 s. Without `behavior` it is twice as many or four in all,
+    /// which differs below four instances.
     #[must_use]
     pub fn default_scale_up() -> Self {
         Self {
@@ -98,7 +99,7 @@ impl ScalingRules {
         }
     }
 
-    /// What Kubernetes uses for `scaleDown` when nothing is said: 300 s of waiting, then all at
+    /// What Kubernetes fills in for `scaleDown`: 300 s of waiting, then all at
     /// once.
     #[must_use]
     pub fn default_scale_down() -> Self {
@@ -132,7 +133,7 @@ pub struct HpaParams {
 }
 
 impl HpaParams {
-    /// One metric, between `min_replicas` and `max_replicas`, with Kubernetes' default behaviour.
+    /// One metric, between `min_replicas` and `max_replicas`, with the default rules of `behavior`.
     #[must_use]
     pub fn new(metric: Metric, min_replicas: u32, max_replicas: u32) -> Self {
         Self {
@@ -226,7 +227,10 @@ impl Hpa {
         if reporting == 0 {
             return seen.current;
         }
-        let ratio = seen.utilisation / target;
+        // The controller counts in whole per cents, cut off.
+        let percent = |share: f64| share.mul_add(100.0, 1e-9).floor();
+        let goal = (target * 100.0).round().max(1.0);
+        let ratio = percent(seen.utilisation) / goal;
         let unready_count = ratio > 1.0 && unready > 0;
         if !unready_count && missing == 0 {
             let within = self.within_tolerance(ratio);
@@ -242,7 +246,7 @@ impl Hpa {
         if unready_count {
             counted += unready;
         }
-        let new_ratio = usage / f64::from(counted) / target;
+        let new_ratio = percent(usage / f64::from(counted)) / goal;
         let turned = (ratio < 1.0 && new_ratio > 1.0) || (ratio > 1.0 && new_ratio < 1.0);
         if turned || self.within_tolerance(new_ratio) {
             return seen.current;
@@ -309,9 +313,8 @@ impl Hpa {
             let start = self.period_start(now_s, current, policy);
             match policy.kind {
                 PolicyType::Pods => start + f64::from(policy.value),
-                PolicyType::Percent => {
-                    f64::from(instances(start * (1.0 + f64::from(policy.value) / 100.0)))
-                }
+                // As in the controller: 100 and 10 % more is 110.00000000000001, and so 111.
+                PolicyType::Percent => (start * (1.0 + f64::from(policy.value) / 100.0)).ceil(),
             }
         });
         let limit = match rules.select_policy {

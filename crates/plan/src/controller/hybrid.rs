@@ -33,6 +33,7 @@ impl Hybrid {
         let alone = Observation {
             current: own,
             ready,
+            mean_ready: seen.mean_ready.map(|mean| mean.min(f64::from(own))),
             missing: seen.missing.min(ready),
             utilisation: (seen.utilisation * share).min(seen.utilisation.max(1.0)),
             ..*seen

@@ -120,9 +120,8 @@ impl Keda {
         if min > 0 {
             return current.max(min);
         }
-        if self.last_active_s == f64::NEG_INFINITY {
-            self.last_active_s = now_s;
-        }
+        // What was never active has nothing to cool down from. KEDA asks for more than the period; its
+        // clock is always a little late.
         let cooled = now_s - self.last_active_s >= f64::from(self.params.cooldown_period);
         if cooled { 0 } else { current }
     }

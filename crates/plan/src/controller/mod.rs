@@ -36,6 +36,9 @@ pub struct Observation {
     pub current: u32,
     /// Of these, instances that are ready to serve.
     pub ready: u32,
+    /// Ready instances on average over the time that the metrics are of; `None` where that is not known
+    /// and [`ready`](Self::ready) stands for it.
+    pub mean_ready: Option<f64>,
     /// Of the ready ones, instances of which no measurement has arrived.
     pub missing: u32,
     /// Requests per second that arrive, for all instances together.
@@ -83,6 +86,17 @@ impl Controller {
             Self::Hybrid(it) => it.decide(now_s, seen),
         };
         wanted.min(INSTANCES_MAX)
+    }
+
+    /// Window and age, in seconds, of the metrics that the controller sees in a system whose metrics
+    /// have `window_s` and `lag_s`. Knative collects its own, every second, and averages them itself.
+    #[must_use]
+    pub fn metrics(&self, window_s: f64, lag_s: f64) -> (f64, f64) {
+        match self {
+            Self::Knative(_) => (knative::TICK_S, 0.0),
+            Self::Hybrid(it) => it.reactive.metrics(window_s, lag_s),
+            _ => (window_s, lag_s),
+        }
     }
 
     /// Seconds between two decisions.

@@ -53,7 +53,8 @@ pub fn run(
     let mut fleet = Fleet::new(&plant.lifecycle, ready, begin_s, seed);
     let mut rate = first_rate(series);
     let before = sample(plant, rate * tick_s, rate * tick_s, f64::from(ready), 0.0, tick_s);
-    let mut meter = Meter::new(tick_s, plant.metric_window_s, plant.metric_lag_s, &before);
+    let (window_s, lag_s) = controller.metrics(plant.metric_window_s, plant.metric_lag_s);
+    let mut meter = Meter::new(tick_s, window_s, lag_s, &before);
     let (patience_s, period_s) = (plant.patience_s(), controller.period_s());
     let mut next_decision_s = begin_s;
     let mut backlog = 0.0;
@@ -68,6 +69,7 @@ pub fn run(
         for tick in 0..ticks {
             let now_s = step_begin_s + f64::from(tick) * tick_s;
             let mut instance_s = 0.0;
+            fleet.boot(now_s);
             if now_s >= next_decision_s {
                 let seen = observation(&fleet, &meter, plant.capacity_per_s);
                 instance_s += fleet.scale_to(controller.decide(now_s, &seen), now_s);
@@ -76,6 +78,7 @@ pub fn run(
                 }
                 outcome.peak = outcome.peak.max(fleet.current());
             }
+            // What needs no time to start.
             fleet.boot(now_s);
             record(fleet.ready());
 
@@ -89,7 +92,7 @@ pub fn run(
             instance_s += f64::from(fleet.current()) * tick_s;
             meter.push(&sample(plant, arrived, served, f64::from(fleet.ready()), backlog, tick_s));
             if known {
-                outcome.count(now_s, arrived, late, instance_s);
+                outcome.count((now_s, tick_s), arrived, late, instance_s);
             }
         }
     }
@@ -104,6 +107,7 @@ pub(super) fn observation(fleet: &Fleet<'_>, meter: &Meter, capacity_per_s: f64)
     Observation {
         current: fleet.current(),
         ready: fleet.ready(),
+        mean_ready: Some(ready_s / window_s),
         missing: 0,
         rate: (sum.arrived / window_s).max(0.0),
         utilisation: if ready_s > 0.0 {

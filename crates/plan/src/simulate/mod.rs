@@ -59,6 +59,8 @@ pub struct Block {
     pub late: f64,
     /// Seconds of instances that are paid for.
     pub instance_s: f64,
+    /// Seconds that are counted: of known demand.
+    pub known_s: f64,
 }
 
 /// What a simulation came to. Times of unknown demand are simulated, but not counted.
@@ -99,7 +101,14 @@ impl Outcome {
         self.launches + self.stops
     }
 
-    pub(crate) fn count(&mut self, now_s: f64, requests: f64, late: f64, instance_s: f64) {
+    /// Counts what happened in `known_s` from `now_s` on.
+    pub(crate) fn count(
+        &mut self,
+        (now_s, known_s): (f64, f64),
+        requests: f64,
+        late: f64,
+        instance_s: f64,
+    ) {
         self.requests += requests;
         self.late += late;
         self.instance_s += instance_s;
@@ -109,8 +118,9 @@ impl Outcome {
                 block.requests += requests;
                 block.late += late;
                 block.instance_s += instance_s;
+                block.known_s += known_s;
             }
-            _ => self.blocks.push(Block { start_s, requests, late, instance_s }),
+            _ => self.blocks.push(Block { start_s, requests, late, instance_s, known_s }),
         }
     }
 }

@@ -54,6 +54,19 @@ pub struct QueueOutcome {
 /// as there are any before `length_s`. `seed` draws service and boot times.
 pub fn run(
     arrivals: impl Iterator<Item = f64>,
+    span: (f64, f64),
+    plant: &Plant,
+    supply: Supply<'_>,
+    seed: u64,
+) -> QueueOutcome {
+    run_behind(0, arrivals, span, plant, supply, seed)
+}
+
+/// As [`run`], but so many requests are `present` at the begin, at most [`WAITING_MAX`]. They are served
+/// first and are not counted.
+pub(crate) fn run_behind(
+    present: usize,
+    arrivals: impl Iterator<Item = f64>,
     (begin_s, length_s): (f64, f64),
     plant: &Plant,
     supply: Supply<'_>,
@@ -65,7 +78,15 @@ pub fn run(
     };
     let mut fleet = Fleet::new(&plant.lifecycle, first, begin_s, seed);
     let mut station = Station::new(plant, seed.wrapping_add(1));
+    station.waiting.resize(present.min(WAITING_MAX), 0.0);
+    station.uncounted = station.waiting.len();
     let mut meter: Option<Meter> = None;
+    let (window_s, lag_s) = match &supply {
+        Supply::Controlled(controller, _) => {
+            controller.metrics(plant.metric_window_s, plant.metric_lag_s)
+        }
+        Supply::Recorded(..) => (plant.metric_window_s, plant.metric_lag_s),
+    };
     let mut arrivals = arrivals.take_while(|&at| at < length_s).peekable();
     let (mut supply, mut next_decision_s) = (supply, 0.0);
     let mut outcome = Outcome { peak: first, ..Outcome::default() };
@@ -78,6 +99,7 @@ pub fn run(
         let mut instance_s = 0.0;
         let ready = match &mut supply {
             Supply::Controlled(controller, initial) => {
+                fleet.boot(clock_s);
                 if now_s >= next_decision_s {
                     next_decision_s += controller.period_s().max(TICK_S);
                     // Nothing is known before the first measurement.
@@ -94,6 +116,7 @@ pub fn run(
                     }
                     outcome.peak = outcome.peak.max(fleet.current());
                 }
+                // What needs no time to start.
                 fleet.boot(clock_s);
                 instance_s += f64::from(fleet.current()) * (end_s - now_s);
                 fleet.ready()
@@ -113,7 +136,7 @@ pub fn run(
         }
         station.depart_until(end_s);
         outcome.count(
-            clock_s,
+            (clock_s, end_s - now_s),
             (station.arrived - requests) as f64,
             (station.late - late) as f64,
             instance_s,
@@ -126,11 +149,7 @@ pub fn run(
             ready_s: f64::from(ready) * TICK_S,
             inflight_s: station.inflight_s - inflight_s,
         };
-        meter
-            .get_or_insert_with(|| {
-                Meter::new(TICK_S, plant.metric_window_s, plant.metric_lag_s, &sample)
-            })
-            .push(&sample);
+        meter.get_or_insert_with(|| Meter::new(TICK_S, window_s, lag_s, &sample)).push(&sample);
         tick += 1;
         now_s = tick as f64 * TICK_S;
     }
@@ -154,6 +173,8 @@ struct Station<'a> {
     /// sort as the number does.
     busy: BinaryHeap<Reverse<u64>>,
     waiting: VecDeque<f64>,
+    /// Requests at the head of the line that are not counted.
+    uncounted: usize,
     now_s: f64,
     /// Time of work that was done, in server seconds.
     busy_s: f64,
@@ -177,6 +198,7 @@ impl<'a> Station<'a> {
             servers: 0,
             busy: BinaryHeap::new(),
             waiting: VecDeque::new(),
+            uncounted: 0,
             now_s: 0.0,
             busy_s: 0.0,
             inflight_s: 0.0,
@@ -237,7 +259,7 @@ impl<'a> Station<'a> {
             // All are equally patient, so the first in line gives up first.
             if self.now_s - arrived_s > self.plant.timeout_s {
                 self.waiting.pop_front();
-                self.lose(self.plant.timeout_s);
+                self.give_up();
             } else if self.busy.len() < self.servers {
                 self.waiting.pop_front();
                 self.start(arrived_s);
@@ -253,12 +275,25 @@ impl<'a> Station<'a> {
         let service_s = self.plant.service.draw(&mut self.rng);
         let response_s = wait_s + service_s;
         self.busy.push(Reverse((self.now_s + service_s).to_bits()));
+        if self.uncounted > 0 {
+            self.uncounted -= 1;
+            return;
+        }
         self.served += 1;
         self.waited += u64::from(wait_s > 0.0);
         self.wait_sum_s += wait_s;
         self.late += u64::from(response_s > self.plant.late_after_s);
         self.waits.record(micros(wait_s));
         self.responses.record(micros(response_s));
+    }
+
+    /// Lets go of the request that was first in line.
+    fn give_up(&mut self) {
+        if self.uncounted > 0 {
+            self.uncounted -= 1;
+        } else {
+            self.lose(self.plant.timeout_s);
+        }
     }
 
     fn lose(&mut self, after_s: f64) {
@@ -277,7 +312,7 @@ impl<'a> Station<'a> {
             }
         }
         for _ in 0..self.waiting.len() {
-            self.lose(self.plant.timeout_s);
+            self.give_up();
         }
         self.waiting.clear();
     }

@@ -60,7 +60,7 @@ fn plot(sizing: &Sizing, style: Style) -> String {
     match (&sizing.outcome, &sizing.params) {
         (Ok(answer), Some(params)) => {
             let needed: Vec<Option<f64>> =
-                rates.iter().map(|rate| rate.map(|rate| rate / params.capacity_per_s)).collect();
+                rates.iter().map(|rate| rate.map(|rate| rate / params.reach_per_s())).collect();
             let provisioned = week::instances(&answer.hours);
             let curves = [("needed", &needed[..]), ("provisioned", &provisioned[..])];
             format!("\n{title}\n{}", week::plot(&curves, " instances"))

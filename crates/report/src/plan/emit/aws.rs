@@ -9,9 +9,6 @@ use serde_json::{Value, json};
 
 use super::{Draft, comments};
 
-/// Seconds that a scale-out waits for the one before, as emulated.
-const SCALE_OUT_COOLDOWN_S: u32 = 60;
-
 /// What Lambda takes as a target of its utilisation.
 const UTILISATION_MIN: f64 = 0.1;
 const UTILISATION_MAX: f64 = 0.9;
@@ -91,7 +88,7 @@ fn script(
         "TargetTrackingScalingPolicyConfiguration": {
             "TargetValue": value,
             "PredefinedMetricSpecification": metric,
-            "ScaleOutCooldown": SCALE_OUT_COOLDOWN_S,
+            "ScaleOutCooldown": policy.scale_out_s,
             "ScaleInCooldown": policy.scale_down_s,
             "DisableScaleIn": false,
         },

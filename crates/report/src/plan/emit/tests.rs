@@ -414,7 +414,7 @@ fn aws_tracks_requests_and_schedules_the_floor() {
     assert_eq!(policy.policy_type, "TargetTrackingScaling");
     assert!(!policy.policy_name.is_empty());
     let tracking = policy.target_tracking_scaling_policy_configuration;
-    assert_eq!((tracking.scale_out_cooldown, tracking.scale_in_cooldown), (60, 600));
+    assert_eq!((tracking.scale_out_cooldown, tracking.scale_in_cooldown), (300, 600));
     assert!(!tracking.disable_scale_in && (tracking.target_value - 3570.0).abs() < 1e-9);
     let metric = tracking.predefined_metric_specification;
     assert_eq!(metric.predefined_metric_type, "ALBRequestCountPerTarget");
