@@ -11,6 +11,11 @@ pub const LINE_BYTES_MAX: usize = 64 * 1024;
 /// How much of the beginning of a source tells what it is.
 pub(crate) const SAMPLE_BYTES: usize = 64 * 1024;
 
+/// The beginning of a source without the byte order mark that editors and Windows put there.
+pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 /// Whole lines of a source; their text is in the caller's buffer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Block {

@@ -19,17 +19,37 @@ const XZ_KIB_MAX: u32 = 128 * 1024;
 pub fn decompressed(mut raw: impl Read + Send + 'static) -> io::Result<(Input, bool)> {
     let mut magic = Vec::with_capacity(MAGIC_BYTES);
     raw.by_ref().take(MAGIC_BYTES as u64).read_to_end(&mut magic)?;
-    let kind = magic.clone();
+    let compression = compression(&magic);
     let whole = Cursor::new(magic).chain(raw);
-    let plain: Input = match kind.as_slice() {
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(whole)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::new(whole)?),
-        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Box::new(bzip2::read::MultiBzDecoder::new(whole)),
-        [0xfd, b'7', b'z', b'X', b'Z', 0x00] => {
+    let plain: Input = match compression {
+        Some(Compression::Gzip) => Box::new(flate2::read::MultiGzDecoder::new(whole)),
+        Some(Compression::Zstandard) => Box::new(zstd::stream::read::Decoder::new(whole)?),
+        Some(Compression::Bzip2) => Box::new(bzip2::read::MultiBzDecoder::new(whole)),
+        Some(Compression::Xz) => {
             let buffered = BufReader::new(whole);
             Box::new(lzma_rust2::XzReader::new_mem_limit(buffered, true, XZ_KIB_MAX))
         }
-        _ => return Ok((Box::new(whole), false)),
+        None => return Ok((Box::new(whole), false)),
     };
     Ok((plain, true))
+}
+
+/// How a source is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    Gzip,
+    Zstandard,
+    Bzip2,
+    Xz,
+}
+
+/// How a source that begins so is compressed; `None`: not at all.
+pub(crate) fn compression(beginning: &[u8]) -> Option<Compression> {
+    match beginning {
+        [0x1f, 0x8b, ..] => Some(Compression::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Compression::Zstandard),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Compression::Bzip2),
+        [0xfd, b'7', b'z', b'X', b'Z', 0x00, ..] => Some(Compression::Xz),
+        _ => None,
+    }
 }

@@ -3,6 +3,7 @@
 use crate::{
     Counts, OpenError, Position, Sink,
     blocks::{Block, Blocks, SAMPLE_BYTES},
+    decompress::compression,
     format::{Parser, table::Headers},
     scan::{Options, parse_block},
 };
@@ -11,6 +12,7 @@ use std::{
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// Most plain text that one poll reads, in bytes.
@@ -39,6 +41,8 @@ struct Open {
     identity: (u64, u64),
     /// First bytes of the file, as many as there were, at most [`HEAD_BYTES`].
     head: Vec<u8>,
+    /// When it was last changed, as far as that was looked at.
+    modified: Option<SystemTime>,
     /// Where `unfinished` begins.
     offset: u64,
     headers: Headers,
@@ -137,9 +141,14 @@ impl Follower {
         let metadata = file.metadata()?;
         let mut sample = Vec::new();
         file.by_ref().take(SAMPLE_BYTES as u64).read_to_end(&mut sample)?;
+        if compression(&sample).is_some() {
+            let problem = "it is compressed, and only plain text can be followed";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+        }
         let mut open = Open {
             identity: (metadata.dev(), metadata.ino()),
             head: sample.get(..sample.len().min(HEAD_BYTES)).unwrap_or_default().to_vec(),
+            modified: metadata.modified().ok(),
             offset: 0,
             headers: Headers::of_sample(&sample),
             unfinished: Vec::new(),
@@ -167,13 +176,16 @@ impl Open {
     /// Whether what the file held is gone: it is shorter than what was read, or begins otherwise.
     fn was_emptied(&mut self) -> io::Result<bool> {
         let at = self.offset + self.unfinished.len() as u64;
-        let length = self.file.metadata()?.len();
-        if length < at {
+        let metadata = self.file.metadata()?;
+        let modified = metadata.modified().ok();
+        if metadata.len() < at {
             return Ok(true);
         }
-        if length == at {
+        // One as long as the old may have been written meanwhile.
+        if metadata.len() == at && modified == self.modified {
             return Ok(false);
         }
+        self.modified = modified;
         let mut head = Vec::new();
         self.file.seek(SeekFrom::Start(0))?;
         self.file.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;

@@ -82,7 +82,7 @@ pub use decompress::{Input, decompressed};
 pub use follow::Follower;
 pub use format::{
     Format, detect,
-    layout::{Layout, LayoutError},
+    layout::{FoundLayouts, Layout, LayoutError},
     tidegate::tidegate_hit,
 };
 pub use open::{OpenError, open};

@@ -2,7 +2,7 @@
 
 use crate::{
     Counts, Reject, RejectReason,
-    blocks::{Block, Blocks, Line, SAMPLE_BYTES},
+    blocks::{Block, Blocks, Line, SAMPLE_BYTES, without_mark},
     format::{Format, Parser, tidegate},
     hit::hit_of,
 };
@@ -115,6 +115,9 @@ impl<R: Read> LogReader<R> {
                     });
                     self.at = 0;
                     let Some(block) = next? else { return Ok(()) };
+                    if block.offset == 0 {
+                        self.at = self.text.len() - without_mark(&self.text).len();
+                    }
                     self.parser.set_headers(block.headers.clone());
                     self.block = block;
                 }

@@ -6,7 +6,7 @@
 
 use crate::{
     Counts, LINE_BYTES_MAX, Layout, Position, ReadError, Reject, RejectReason, Sink, Source,
-    blocks::{Block, Blocks, Line},
+    blocks::{Block, Blocks, Line, without_mark},
     decompress::Input,
     format::Parser,
 };
@@ -252,7 +252,7 @@ pub(crate) fn parse_block(
     sink: &mut (impl Sink + ?Sized),
 ) {
     parser.set_headers(block.headers.clone());
-    let mut at = 0;
+    let mut at = if block.offset == 0 { text.len() - without_mark(text).len() } else { 0 };
     loop {
         let offset = block.offset + at as u64;
         let Some(line) = block.line(text, &mut at) else { return };

@@ -2,7 +2,7 @@
 
 use crate::{
     OpenError, Position,
-    blocks::Blocks,
+    blocks::{Blocks, without_mark},
     decompress::{Input, decompressed},
     scan::Options,
 };
@@ -145,7 +145,7 @@ impl Source {
         self.from = Position::find(known, blocks.sample()).cloned();
         let mut parser = options.parser();
         parser.set_headers(blocks.position().1.clone());
-        for line in blocks.sample().split(|byte| *byte == b'\n') {
+        for line in without_mark(blocks.sample()).split(|byte| *byte == b'\n') {
             let is_short = line.len() <= crate::LINE_BYTES_MAX;
             if is_short
                 && !parser.is_directive(line)

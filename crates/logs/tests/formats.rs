@@ -57,7 +57,7 @@ fn common_lines() {
         ),
         (
             br#"[2001:db8::7] - - [10/Oct/2000:13:55:36 -0700] "GET /index.html HTTP/3" 200 2326"#,
-            Hit { client: b"[2001:db8::7]", protocol: Some(b"HTTP/3"), ..plain() },
+            Hit { client: b"2001:db8::7", protocol: Some(b"HTTP/3"), ..plain() },
         ),
         // Users with spaces, brackets, nothing.
         (
@@ -79,7 +79,7 @@ fn common_lines() {
         ),
         (
             br#"192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET http://example.org/?q=[1] HTTP/1.1" 200 2326"#,
-            Hit { target: b"http://example.org/?q=[1]", ..plain() },
+            Hit { target: b"http://example.org/?q=[1]", host: Some(b"example.org"), ..plain() },
         ),
         (
             br#"192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "CONNECT example.org:443 HTTP/1.1" 405 2326"#,

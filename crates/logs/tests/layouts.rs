@@ -138,6 +138,161 @@ fn goaccess() {
 }
 
 #[test]
+fn nginx_reads_its_words_so() {
+    let tabs = "192.0.2.7\t[10/Oct/2000:13:55:36 -0700]\t200\tcurl/8 (x)";
+    let got = "971211336000000 -420 192.0.2.7 - - 200 None None None - curl/8 (x)";
+    // Tabs, and a comment behind a piece.
+    let config = r"log_format n '$remote_addr\t[$time_local]\t' # the rest; it's below
+        '$status\t$http_user_agent';";
+    reads(config, tabs, got);
+    reads(r"$remote_addr\t[$time_local]\t$status\t$http_user_agent", tabs, got);
+    // Quotes inside quotes.
+    let quoted = "192.0.2.7 [10/Oct/2000:13:55:36 -0700] '200' \"curl/8 (x)\"";
+    reads(
+        r#"log_format n '$remote_addr [$time_local] \'$status\' "$http_user_agent"';"#,
+        quoted,
+        got,
+    );
+    reads(
+        r#"log_format n "$remote_addr [$time_local] '$status' \"$http_user_agent\"";"#,
+        quoted,
+        got,
+    );
+}
+
+#[test]
+fn escapes_are_those_of_the_format() {
+    let got =
+        |agent: &str| format!("971211336000000 -420 192.0.2.7 - - 0 None None None - {agent}");
+    for (escape, written, agent) in [
+        ("none", r"a\x41\", r"a\x41\"),
+        ("json", r#"a\u0041\"b"#, r#"aA"b"#),
+        ("default", r"a\x41", "aA"),
+    ] {
+        let format = format!(
+            r#"log_format n escape={escape} '$remote_addr [$time_local] "$http_user_agent"';"#
+        );
+        let log = format!(r#"192.0.2.7 [10/Oct/2000:13:55:36 -0700] "{written}""#);
+        reads(&format, &log, &got(agent));
+    }
+}
+
+#[test]
+fn requests_without_quotes() {
+    for (request, target) in [("GET /a b HTTP/1.1", "/a b"), ("-", "-")] {
+        reads(
+            "$msec $remote_addr $request $status",
+            &format!("971211336.000 192.0.2.7 {request} 200"),
+            &format!("971211336000000 0 192.0.2.7 - {target} 200 None None None - -"),
+        );
+    }
+}
+
+#[test]
+fn hosts_end_where_targets_begin() {
+    for (format, url) in [
+        ("$msec $remote_addr $host$request_uri $status", "a.example/a?b"),
+        ("$msec $remote_addr $scheme://$host$request_uri $status", "https://a.example/a?b"),
+        ("%{sec}t %a %V%U%q %>s", "a.example/a?b"),
+    ] {
+        let log = format!("971211336 192.0.2.7 {url} 200");
+        let expected = "971211336000000 0 192.0.2.7 a.example /a?b 200 None None None - -";
+        reads(format, &log, expected);
+    }
+}
+
+#[test]
+fn formats_that_cannot_be_used_leave_the_others() {
+    for (config, unusable) in [
+        (
+            "log_format good '$remote_addr [$time_local]';\nlog_format bad '$remote_addr$status [$time_local]';\n",
+            "`bad`: two fields",
+        ),
+        ("LogFormat \"%a %t\" good\nLogFormat \"%a%>s %t\" bad\n", "`bad`: two fields"),
+    ] {
+        let found = Layout::find(config).unwrap();
+        assert_eq!(found.layouts.iter().map(Layout::name).collect::<Vec<_>>(), ["good"]);
+        let [error] = &found.unusable[..] else { panic!("{found:?}") };
+        assert!(error.to_string().contains(unusable), "{error}");
+    }
+    let error = Layout::all("log_format bad '$remote_addr$status [$time_local]';").unwrap_err();
+    assert!(error.to_string().contains("`bad`: two fields"), "{error}");
+}
+
+#[test]
+fn httpd_conf_has_formats_in_three_places() {
+    let config = "LogFormat '%h %t \"%r\" %>s' one\n\
+        LogFormat \"%h|%t|\\\n%>s\" two\n\
+        CustomLog \"|/bin/rotatelogs -l x 86400\" \"%h;%t;%>s\" env=!quiet\n\
+        CustomLog logs/other two\n";
+    let layouts = Layout::all(config).unwrap();
+    assert_eq!(layouts.len(), 3);
+    let time = "[10/Oct/2000:13:55:36 -0700]";
+    let log = format!(
+        "192.0.2.7 {time} \"GET /a HTTP/1.1\" 200\n192.0.2.7|{time}|200\n192.0.2.7;{time};200\n"
+    );
+    let (records, by_layout) = read(layouts, &log);
+    assert_eq!(by_layout, 3, "{records:?}");
+    // A string in Apache's other quotes.
+    assert_eq!(Layout::all("'%h %t %>s' mine").unwrap()[0].name(), "mine");
+}
+
+#[test]
+fn names_of_two_letters_are_apaches() {
+    for name in ["FU", "FB", "ti", "to"] {
+        reads(
+            &format!("%h %t %>s %{{Foo}}i %^{name}"),
+            "192.0.2.7 [10/Oct/2000:13:55:36 -0700] 200 x 1",
+            "971211336000000 -420 192.0.2.7 - - 200 None None None - -",
+        );
+    }
+}
+
+#[test]
+fn clients_that_only_a_list_of_addresses_tells() {
+    let got = "971186136000000 0 203.0.113.1 - /a 200 Some(10) None None - -";
+    let end = r#"[10/Oct/2000:13:55:36] "GET /a HTTP/1.1" 200 10"#;
+    let goaccess = r#"[%d:%t] "%r" %s %b"#;
+    for (list, logged) in [
+        (r"~h{, } %^", "203.0.113.1, 10.0.0.1 -"),
+        (r"~h{, } %^", "203.0.113.1 -"),
+        (r"~h{, } %^", "203.0.113.1 192.0.2.7"),
+        (r#"~h{," } %^"#, r#""203.0.113.1, 10.0.0.1" -"#),
+        (r#"~h{" } %^"#, r#""203.0.113.1, 10.0.0.1" -"#),
+        (r#""~h{, }" %^"#, r#""unknown, 203.0.113.1" -"#),
+        (r#"%h ~h{, } %^"#, "203.0.113.1 198.51.100.1 -"),
+        (r"%^ ~h{, } %h %^", "- 203.0.113.1, 10.0.0.1 192.0.2.7 -"),
+    ] {
+        reads(&format!("{list} {goaccess}"), &format!("{logged} {end}"), got);
+    }
+    reads(
+        "$http_x_forwarded_for - [$time_local] $status",
+        "203.0.113.1, 10.0.0.1 - [10/Oct/2000:13:55:36 -0700] 200",
+        "971211336000000 -420 203.0.113.1 - - 200 None None None - -",
+    );
+}
+
+#[test]
+fn goaccess_takes_the_first_of_two() {
+    // As in its own configuration for Traefik.
+    reads(
+        r#"%h - %e [%d:%t %^] "%r" %s %b "%R" "%u" %^ "%v" "%U" %Lms"#,
+        r#"192.0.2.7 - - [10/Oct/2000:13:55:36 +0000] "GET /a HTTP/1.1" 200 10 "-" "curl" 1 "web" "http://10.0.0.2:80" 12ms"#,
+        "971186136000000 0 192.0.2.7 web /a 200 Some(10) Some(12000) None - curl",
+    );
+}
+
+#[test]
+fn counts_since_the_epoch_leave_the_zone() {
+    for format in ["$time_iso8601 $remote_addr $msec", "$remote_addr $msec"] {
+        let (time, zone) =
+            if format.len() > 20 { ("2000-10-10T13:55:36-07:00 ", -420) } else { ("", 0) };
+        let expected = format!("971211336250000 {zone} 192.0.2.7 - - 0 None None None - -");
+        reads(format, &format!("{time}192.0.2.7 971211336.250"), &expected);
+    }
+}
+
+#[test]
 fn what_is_no_layout_is_refused_with_a_reason() {
     for (format, problem) in [
         ("", "neither"),

@@ -39,7 +39,14 @@ fn fields_behind_the_combined_format() {
         ("\"192.0.2.1:8080\"", " upstream=192.0.2.1:8080"),
         ("rt=0.012 uct=\"0.001\" urt=\"0.010\"", " us=12000 upstream-us=10000"),
         // Traefik: number of the request, router, server, duration.
-        ("7 \"web@docker\" \"http://192.0.2.1:80\" 12ms", " us=12000"),
+        ("7 \"web@docker\" \"http://192.0.2.1:80\" 12ms", " us=12000 upstream=192.0.2.1:80"),
+        ("\"https://[2001:db8::1]:8443\"", " upstream=[2001:db8::1]:8443"),
+        ("\"http://web:80\" unix:/run/x.sock", " upstream=web:80"),
+        ("unix:/run/x.sock", " upstream=unix:/run/x.sock"),
+        ("\"http://a.example/b:80\"", ""),
+        // The ratio of compression, as in the example of nginx's documentation.
+        ("\"3.21\"", ""),
+        ("TLSv1.3 1.2", ""),
         // Kubernetes' ingress: request length, request time, upstream's names, address …
         (
             "245 0.012 [default-web-80] [] 192.0.2.1:8080 10 0.010 200 f00d",
@@ -102,7 +109,7 @@ fn json_lines() {
         r#"{"httpRequest":{"requestMethod":"GET","requestUrl":"https://a.example/a","status":200,"responseSize":"10","userAgent":"curl/8","remoteIp":"192.0.2.7","latency":"0.012s","serverIp":"192.0.2.1","protocol":"HTTP/1.1"},"insertId":"x","timestamp":"2000-10-10T20:55:36.500Z","severity":"INFO"}"#,
         Format::Json,
         &[
-            "971211336500000@+0 client=192.0.2.7 method=GET target=https://a.example/a protocol=HTTP/1.1 status=200 bytes=10 agent=curl/8 us=12000 upstream=192.0.2.1",
+            "971211336500000@+0 client=192.0.2.7 host=a.example method=GET target=https://a.example/a protocol=HTTP/1.1 status=200 bytes=10 agent=curl/8 us=12000 upstream=192.0.2.1",
         ],
     );
     // tidegate, whose escapes stand for bytes.
@@ -189,7 +196,7 @@ fn load_balancers() {
         r#"2015-05-13T23:39:43.945958Z my-loadbalancer 192.168.131.39:2817 10.0.0.1:80 0.000073 0.001048 0.000057 200 200 0 29 "GET http://www.example.com:80/ HTTP/1.1" "curl/7.38.0" - -"#,
         Format::Elb,
         &[
-            "1431560383945958@+0 end client=192.168.131.39 method=GET target=http://www.example.com:80/ protocol=HTTP/1.1 status=200 bytes=29 request-bytes=0 agent=curl/7.38.0 us=1178 upstream-us=1048 upstream=10.0.0.1:80",
+            "1431560383945958@+0 end client=192.168.131.39 host=www.example.com method=GET target=http://www.example.com:80/ protocol=HTTP/1.1 status=200 bytes=29 request-bytes=0 agent=curl/7.38.0 us=1178 upstream-us=1048 upstream=10.0.0.1:80",
         ],
     );
     // The example of the documentation of application load balancers.

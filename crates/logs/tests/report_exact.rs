@@ -202,6 +202,43 @@ fn people_of_a_site_with_such_a_place_are_no_scanners() {
 }
 
 #[test]
+fn who_works_on_the_site_is_no_scanner() {
+    let post = |at_s, path, status| Record {
+        method: Some(b"POST"),
+        ..hit(at_s, "198.51.100.7", path, status)
+    };
+    let get = |at_s, path, status| hit(at_s, "198.51.100.7", path, status);
+    // Five mornings: the form, a mistyped password, an accepted one, and what was redirected to HTTPS.
+    let records: Vec<_> = (0..5)
+        .map(|day| day * 86_400)
+        .flat_map(|at_s| {
+            [
+                get(at_s, "/wp-login.php", 301),
+                get(at_s + 1, "/wp-login.php", 200),
+                post(at_s + 2, "/wp-login.php", 403),
+                post(at_s + 3, "/wp-login.php", 302),
+                get(at_s + 4, "/phpmyadmin/", 301),
+                get(at_s + 5, "/phpmyadmin/", 502),
+            ]
+        })
+        .collect();
+    assert_eq!(report(&records).findings, []);
+}
+
+#[test]
+fn probes_that_were_all_answered_are_found() {
+    let paths = ["/.env", "/.git/config", "/.aws/credentials", "/phpinfo.php"];
+    let records = paths.map(|path| hit(0, "192.0.2.66", path, 200));
+    let found = report(&records).findings;
+    let [finding] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((finding.kind, finding.severity), (FindingKind::Scanner, Severity::High));
+    assert!(finding.evidence.contains("4 of them answered with 2xx"), "{}", finding.evidence);
+    // It is the site that must be looked at.
+    assert_eq!(finding.rule, "");
+    assert_eq!(report(&records[..2]).findings, []);
+}
+
+#[test]
 fn brute_force_is_found() {
     let refused =
         |at_s| Record { method: Some(b"POST"), ..hit(at_s, "2001:db8::1", "/login", 401) };
@@ -227,6 +264,8 @@ fn claims_to_be_a_crawler() {
     assert_eq!(severity(&[claim("66.249.66.1", "/", 200)]), None);
     assert_eq!(severity(&[claim("crawl-1.googlebot.com", "/", 200)]), None);
     assert_eq!(severity(&[claim("192.0.2.1", "/", 200)]), Some(Severity::Low));
+    let one = &report(&[claim("192.0.2.1", "/", 200)]).findings[0];
+    assert!(one.evidence.starts_with("1 request of 1 client claims to be"), "{}", one.evidence);
     assert_eq!(
         severity(&[claim("192.0.2.1", "/", 200), hit(1, "192.0.2.1", "/", 200)]),
         Some(Severity::Medium)

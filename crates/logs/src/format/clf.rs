@@ -7,7 +7,7 @@
 
 use super::{
     Format, extras,
-    field::{Draft, Field},
+    field::{Draft, Field, without_port},
     request::{quoted, request_line, word},
 };
 use crate::{
@@ -90,13 +90,19 @@ fn client<'a>(head: &'a [u8], draft: &mut Draft<'a>) -> Result<bool, RejectReaso
         Some(head) => (true, head),
         None => (false, head),
     };
-    let (first, rest) = word(head).ok_or(BAD)?;
-    let (second, rest) = word(rest).ok_or(BAD)?;
+    let (first, first_is_list, rest) = word_or_list(head).ok_or(BAD)?;
+    let (second, second_is_list, rest) = word_or_list(rest).ok_or(BAD)?;
     let rest = rest.strip_suffix(b" ").ok_or(BAD)?;
     let is_identified = second != b"-";
     let (host, client, user) = match rest.strip_prefix(b"- ") {
-        Some(user) if is_identified && !has_empty_host => (Some(first), second, user),
+        Some(user) if is_identified && !has_empty_host && !first_is_list => {
+            (Some(first), second, user)
+        }
         Some(_) => return Err(BAD),
+        None if second_is_list => {
+            draft.record.forwarded_for = Some(second);
+            (None, first, rest)
+        }
         // lighttpd writes the host where others have the identity.
         None if is_identified && second.iter().any(|byte| matches!(byte, b'.' | b':')) => {
             draft.record.host = Some(second);
@@ -106,14 +112,63 @@ fn client<'a>(head: &'a [u8], draft: &mut Draft<'a>) -> Result<bool, RejectReaso
     };
     // Whoever carries the log may have put words in front, which would pass for the user's.
     let is_carried = is_identified && user.len() > 3 && memmem::find(user, b" - ").is_some();
-    if client.starts_with(b"\"") || is_carried {
+    let is_cut_list = host.is_some_and(|host| host.ends_with(b","));
+    if client.starts_with(b"\"") || is_carried || is_cut_list {
         return Err(BAD);
     }
-    draft.record.client = known(client).unwrap_or_default();
+    if first_is_list || second_is_list && host.is_some() {
+        draft.record.forwarded_for = Some(client);
+    }
+    draft.record.client = known(bare(client)).unwrap_or_default();
     draft.record.host = draft.record.host.or(host.and_then(known));
     // Apache writes an empty user as two quotes.
     draft.record.user = known(if user == b"\"\"" { b"" } else { user });
     Ok(host.is_some() || has_empty_host)
+}
+
+/// Shortest list of two addresses that no space parts.
+const LIST_BYTES_MIN: usize = "1.1.1.1,2.2.2.2".len();
+
+/// The next word, or the first address of a list that proxies gave (`X-Forwarded-For`) in its place; whether
+/// it was a list, and what follows.
+#[inline]
+fn word_or_list(text: &[u8]) -> Option<(&[u8], bool, &[u8])> {
+    let (first, rest) = word(text)?;
+    let may_be_list =
+        first.ends_with(b",") || first.len() >= LIST_BYTES_MIN && memchr(b',', first).is_some();
+    match may_be_list.then(|| list(first, rest)).flatten() {
+        Some((address, rest)) => Some((address, true, rest)),
+        None => Some((first, false, rest)),
+    }
+}
+
+/// The first address of a list whose first word is `first`.
+#[cold]
+fn list<'a>(first: &'a [u8], rest: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let address = bare(first.get(..memchr(b',', first)?)?);
+    if !is_address(address) && !matches!(address, b"-" | b"unknown") {
+        return None;
+    }
+    let (mut last, mut rest) = (first, rest);
+    while last.ends_with(b",") {
+        (last, rest) = word(rest)?;
+    }
+    Some((address, rest))
+}
+
+/// An address without the port or the brackets that some servers write with it.
+#[inline]
+fn bare(client: &[u8]) -> &[u8] {
+    // Only the last bytes can be a port: most clients are told by a look at them.
+    let end = client.get(client.len().saturating_sub(":65535".len())..).unwrap_or_default();
+    if client.first() != Some(&b'[') && !end.contains(&b':') {
+        return client;
+    }
+    Some(without_port(client)).filter(|address| is_address(address)).unwrap_or(client)
+}
+
+fn is_address(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.parse::<std::net::IpAddr>().is_ok())
 }
 
 /// `-` stands for "not known".

@@ -1,6 +1,6 @@
 //! Fields that operators put behind the common and combined formats, as far as their shape tells
-//! what they are: a quoted list of addresses (forwarded-for), numbers with decimals (request time,
-//! then upstream time), `address:port` (upstream), `key=value`, Traefik's `12ms`. What could be
+//! what they are: a quoted list of addresses (forwarded-for), numbers with three decimals (request time,
+//! then upstream time), `address:port`, `unix:path` or an origin (upstream), `key=value`, Traefik's `12ms`. What could be
 //! anything, such as a bare whole number, is passed over: a layout says what it is.
 
 use super::{
@@ -59,6 +59,7 @@ pub(super) fn read<'a>(rest: &'a [u8], draft: &mut Draft<'a>, clock: &mut Clock)
             Shape::Millis if draft.record.duration_us.is_none() => Field::DurationMs,
             _ => continue,
         };
+        let token = if field == Field::Upstream { without_scheme(token) } else { token };
         // What only looked like the field is no reason to give up the line.
         if draft.set(field, token, clock).is_ok() && field == Field::DurationS {
             // nginx logs a request when it ends.
@@ -83,6 +84,22 @@ fn keyed<'a>(key: &[u8], value: &'a [u8], draft: &mut Draft<'a>, clock: &mut Clo
     }
 }
 
+fn without_scheme(origin: &[u8]) -> &[u8] {
+    let rest = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+    rest.unwrap_or(origin)
+}
+
+/// `http://host:port`, as Traefik names servers; with a path it is something else's address.
+fn is_origin(text: &[u8]) -> bool {
+    let authority = without_scheme(text);
+    let port = authority.rsplit(|byte| *byte == b':').next().unwrap_or_default();
+    authority.len() < text.len()
+        && !authority.contains(&b'/')
+        && port.len() < authority.len()
+        && !port.is_empty()
+        && port.iter().all(u8::is_ascii_digit)
+}
+
 enum Shape {
     Addresses,
     AddressPort,
@@ -95,12 +112,17 @@ fn shape(token: &[u8]) -> Shape {
     let digits = token.iter().filter(|byte| byte.is_ascii_digit()).count();
     let count = |wanted: u8| token.iter().filter(|byte| **byte == wanted).count();
     if digits > 0 && digits + 1 == token.len() && count(b'.') == 1 {
-        return Shape::Decimal;
+        // nginx writes milliseconds; with two decimals it is the ratio of compression.
+        let is_time = token.rsplit(|byte| *byte == b'.').next().is_some_and(|part| part.len() >= 3);
+        return if is_time { Shape::Decimal } else { Shape::Other };
     }
     if digits > 0 && digits + 2 == token.len() && token.ends_with(b"ms") {
         return Shape::Millis;
     }
     let first = token.split(|byte| *byte == b',').next().unwrap_or_default();
+    if first.starts_with(b"unix:") || is_origin(first) {
+        return Shape::AddressPort;
+    }
     let is_v4 = |text: &[u8]| {
         text.split(|byte| *byte == b'.').count() == 4
             && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')

@@ -1,6 +1,6 @@
 //! What a piece of a line means, and how it becomes part of a record. Every format ends here.
 
-use super::request::request_line;
+use super::{escape::Escape, request::request_line};
 use crate::{
     Record, RejectReason,
     time::{self, Clock},
@@ -13,6 +13,8 @@ pub(crate) enum Field {
     Time,
     /// The time of the end of the request.
     TimeAtEnd,
+    /// A time or, as a number, a duration in seconds: writers name both so.
+    TimeOrDuration,
     /// The end of the request beside its start.
     EndTime,
     /// A date in a field of its own, and the time of day in another.
@@ -46,6 +48,7 @@ pub(crate) enum Field {
     DurationPart,
     UpstreamS,
     UpstreamMs,
+    UpstreamUs,
     UpstreamNs,
     Upstream,
     Cache,
@@ -67,7 +70,7 @@ impl Field {
             Self::DurationMs | Self::DurationUs | Self::DurationNs | Self::Duration => {
                 Self::DurationS
             }
-            Self::UpstreamMs | Self::UpstreamNs => Self::UpstreamS,
+            Self::UpstreamMs | Self::UpstreamUs | Self::UpstreamNs => Self::UpstreamS,
             other => other,
         };
         1 << place as u32
@@ -85,6 +88,10 @@ pub(crate) struct Draft<'a> {
     date: Option<&'a [u8]>,
     time_of_day: Option<&'a [u8]>,
     end_us: Option<i64>,
+    /// How the layout that read the line escapes; `None`: as the format does.
+    pub(crate) escape: Option<Escape>,
+    /// A text in which a carrier of logs may have put the line, as JSON has it.
+    pub(crate) carried: Option<&'a [u8]>,
 }
 
 impl<'a> Draft<'a> {
@@ -114,9 +121,18 @@ impl<'a> Draft<'a> {
         let text_of = Some(text);
         match field {
             Field::Time | Field::TimeAtEnd => {
-                let moment = clock.any(text).ok_or(RejectReason::BadTimestamp)?;
+                let mut moment = clock.any(text).ok_or(RejectReason::BadTimestamp)?;
+                // A count since the epoch tells the moment better, but no zone.
+                if self.has(field) && is_count(text) {
+                    moment.offset_min = self.record.offset_min;
+                }
                 self.set_time(moment, field == Field::TimeAtEnd);
                 return Ok(());
+            }
+            Field::TimeOrDuration => {
+                let is_time = text.iter().any(|byte| matches!(byte, b'/' | b':'));
+                let field = if is_time { Field::Time } else { Field::DurationS };
+                return if self.has(field) { Ok(()) } else { self.set(field, text, clock) };
             }
             Field::EndTime => {
                 let moment = clock.any(text).ok_or(RejectReason::BadTimestamp)?;
@@ -139,7 +155,7 @@ impl<'a> Draft<'a> {
             Field::Method => record.method = text_of,
             Field::Target => record.target = text_of,
             Field::Query => self.query = text.strip_prefix(b"?").or(text_of),
-            Field::Protocol => record.protocol = text_of,
+            Field::Protocol => record.protocol = Some(protocol(text)),
             Field::Status => record.status = status(text)?,
             Field::Bytes => record.bytes = Some(size(text)?),
             Field::RequestBytes => record.request_bytes = Some(size(text)?),
@@ -162,6 +178,7 @@ impl<'a> Draft<'a> {
             }
             Field::UpstreamS => record.upstream_us = duration(last_of(text), 1_000_000_000)?,
             Field::UpstreamMs => record.upstream_us = duration(last_of(text), 1_000_000)?,
+            Field::UpstreamUs => record.upstream_us = duration(last_of(text), 1_000)?,
             Field::UpstreamNs => record.upstream_us = duration(last_of(text), 1)?,
             Field::Upstream => record.upstream = Some(last_of(text)).filter(|last| *last != b"-"),
             Field::Cache => record.cache = text_of,
@@ -215,6 +232,22 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Works out what the line tells only in another place: the client where there is but a list of forwarded
+    /// addresses, and the host where only an absolute target (RFC 9112 §3.2.2) has it.
+    #[inline]
+    pub(crate) fn complete(&mut self) {
+        let record = &mut self.record;
+        if record.client.is_empty() {
+            record.client = record.forwarded_for.unwrap_or_default();
+        }
+        if record.host.is_none()
+            && let Some(target) = record.target
+            && target.first() != Some(&b'/')
+        {
+            record.host = authority(target);
+        }
+    }
+
     /// Whether the line told anything about a request.
     pub(crate) fn is_request(&self) -> bool {
         let record = &self.record;
@@ -229,9 +262,32 @@ fn is_no_request(text: &[u8]) -> bool {
     text.is_empty() || text == b"<BADREQ>" || text.starts_with(b"HTTP/") || text.starts_with(b"- ")
 }
 
-/// Three digits; 0, as written for clients that went away, means none.
+/// The host of an absolute target, with its port unless it is the usual one.
+fn authority(target: &[u8]) -> Option<&[u8]> {
+    let (usual_port, rest) = match target.strip_prefix(b"http://") {
+        Some(rest) => (&b":80"[..], rest),
+        None => (&b":443"[..], target.strip_prefix(b"https://")?),
+    };
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let authority = rest.get(..end.unwrap_or(rest.len()))?;
+    let host = authority.strip_suffix(usual_port).unwrap_or(authority);
+    (!host.is_empty()).then_some(host)
+}
+
+/// Whether a time is a count since the epoch.
+fn is_count(text: &[u8]) -> bool {
+    text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+}
+
+/// Three digits, perhaps with what they mean behind them; 0, as written for clients that went away, means
+/// none.
 fn status(text: &[u8]) -> Result<Option<u16>, RejectReason> {
-    match time::digits(text) {
+    let code = match text {
+        [code @ .., b'.', b'0'] => code,
+        [a, b, c, b' ', ..] => &[*a, *b, *c][..],
+        _ => text,
+    };
+    match time::digits(code) {
         Some(value @ 100..=999) => Ok(u16::try_from(value).ok()),
         Some(0) => Ok(None),
         None if text == b"-1" => Ok(None),
@@ -241,7 +297,10 @@ fn status(text: &[u8]) -> Result<Option<u16>, RejectReason> {
 
 fn size(text: &[u8]) -> Result<u64, RejectReason> {
     let whole = text.strip_suffix(b".0").unwrap_or(text);
-    time::digits(whole).ok_or(RejectReason::BadSize)
+    let is_exponent = |byte: &u8| matches!(byte, b'e' | b'E');
+    time::digits(whole)
+        .or_else(|| text.iter().any(is_exponent).then(|| time::micros(text, 1_000)).flatten())
+        .ok_or(RejectReason::BadSize)
 }
 
 /// A number of units, which a suffix may overrule; negative means not known.
@@ -256,9 +315,30 @@ fn duration(text: &[u8], unit_ns: u64) -> Result<Option<u64>, RejectReason> {
         b"ms" => (number, 1_000_000),
         b"us" | b"\xc2\xb5s" => (number, 1_000),
         b"ns" => (number, 1),
+        b"h" | b"m" | [b'h' | b'm', b'0'..=b'9', ..] => {
+            return long_duration(text).map(Some).ok_or(RejectReason::BadField);
+        }
         _ => (text, unit_ns),
     };
     time::micros(text, unit_ns).map(Some).ok_or(RejectReason::BadField)
+}
+
+/// `1h2m3.5s` as Go writes, in microseconds.
+fn long_duration(text: &[u8]) -> Option<u64> {
+    let (mut rest, mut sum_us) = (text, 0_u64);
+    while !rest.is_empty() {
+        let is_number = |byte: &&u8| byte.is_ascii_digit() || **byte == b'.';
+        let (number, after) = rest.split_at(rest.iter().take_while(is_number).count());
+        let (unit_s, after) = match after {
+            [b'h', after @ ..] => (3600, after),
+            [b'm', after @ ..] => (60, after),
+            [b's', after @ ..] => (1, after),
+            _ => return None,
+        };
+        sum_us = sum_us.checked_add(time::micros(number, unit_s * 1_000_000_000)?)?;
+        rest = after;
+    }
+    Some(sum_us)
 }
 
 /// Most requests that one line can stand for: sums of such lines stay below 2⁶⁴.
@@ -294,13 +374,24 @@ pub(super) fn without_port(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Versions as numbers on the wire (RFC 8446 §4.2.1), which some writers log, by name.
+/// Versions that some writers log without the protocol's name.
+fn protocol(text: &[u8]) -> &[u8] {
+    match text {
+        b"1.0" => b"HTTP/1.0",
+        b"1.1" => b"HTTP/1.1",
+        b"2" | b"2.0" => b"HTTP/2.0",
+        b"3" | b"3.0" => b"HTTP/3.0",
+        other => other,
+    }
+}
+
+/// Versions as numbers, as of the wire (RFC 8446 §4.2.1), which some writers log, by name.
 fn tls_version(text: &[u8]) -> &[u8] {
     match text {
-        b"769" => b"TLSv1",
-        b"770" => b"TLSv1.1",
-        b"771" => b"TLSv1.2",
-        b"772" => b"TLSv1.3",
+        b"769" | b"1.0" => b"TLSv1",
+        b"770" | b"1.1" => b"TLSv1.1",
+        b"771" | b"1.2" => b"TLSv1.2",
+        b"772" | b"1.3" => b"TLSv1.3",
         other => other,
     }
 }

@@ -12,7 +12,7 @@ const BAD: RejectReason = RejectReason::BadJson;
 
 /// Whether a line is meant to be of this format.
 pub(super) fn is_meant(line: &[u8]) -> bool {
-    let inside = line.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    let inside = line.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
     inside.is_some_and(|inside| inside.starts_with(b"\""))
 }
 
@@ -22,7 +22,12 @@ pub(super) struct Walk<'w> {
     /// The keys down to here with dots between; a buffer that outlives the line.
     pub(super) path: &'w mut Vec<u8>,
     pub(super) clock: &'w mut Clock,
+    /// Why the first value was passed over that a key's meaning did not fit.
+    pub(super) misfit: Option<RejectReason>,
 }
+
+/// Keys in which carriers of logs put lines: Filebeat and CloudWatch, Fluent Bit, journald.
+const CARRIERS: [&[u8]; 3] = [b"message", b"log", b"MESSAGE"];
 
 impl Walk<'_> {
     pub(super) fn line<'a>(
@@ -31,7 +36,7 @@ impl Walk<'_> {
         draft: &mut Draft<'a>,
     ) -> Result<(), RejectReason> {
         self.path.clear();
-        let rest = self.object(line, draft, 0)?;
+        let rest = self.object(line.trim_ascii_start(), draft, 0)?;
         if rest.trim_ascii().is_empty() { Ok(()) } else { Err(BAD) }
     }
 
@@ -114,16 +119,19 @@ impl Walk<'_> {
                 }
             }
         };
-        if counts
-            && let Some(named) = self.names.of(self.path)
-            && !(named.weak && draft.has(named.field))
-        {
-            match draft.set(named.field, scalar, self.clock) {
-                Ok(()) => {}
-                // A guess by name may be wrong; what decides is whether the line has a time.
-                Err(_) if named.weak => {}
-                Err(reason) => return Err(reason),
+        if !counts {
+            return Ok(rest);
+        }
+        match self.names.of(self.path) {
+            Some(named) if named.weak && draft.has(named.field) => {}
+            // A guess by name may be wrong; what decides is what the line tells in all.
+            Some(named) => {
+                if let Err(reason) = draft.set(named.field, scalar, self.clock) {
+                    self.misfit = self.misfit.or(Some(reason));
+                }
             }
+            None if CARRIERS.contains(&self.path.as_slice()) => draft.carried = Some(scalar),
+            None => {}
         }
         Ok(rest)
     }

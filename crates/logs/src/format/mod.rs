@@ -20,12 +20,13 @@ mod names;
 mod prefix;
 pub(crate) mod request;
 mod s3;
+mod spelling;
 mod squid;
 pub(crate) mod table;
 pub(crate) mod tidegate;
 mod uwsgi;
 
-use crate::{LINE_BYTES_MAX, Record, RejectReason, time::Clock};
+use crate::{LINE_BYTES_MAX, Record, RejectReason, blocks::without_mark, time::Clock};
 use escape::Escape;
 use field::Draft;
 use layout::Layout;
@@ -136,6 +137,8 @@ pub(crate) struct Parser {
     formats: Formats,
     /// The last line that Docker's JSON carried.
     carried: Box<[u8]>,
+    /// The last line that another carrier's JSON carried.
+    message: Box<[u8]>,
     /// Texts of the last line whose escapes were taken back.
     room: Box<[u8]>,
 }
@@ -162,7 +165,7 @@ impl Parser {
             path: Vec::new(),
         };
         let room = || vec![0; LINE_BYTES_MAX + 1].into_boxed_slice();
-        Self { formats, carried: room(), room: room() }
+        Self { formats, carried: room(), message: room(), room: room() }
     }
 
     /// Takes over the headers of the place in the source where the next lines are.
@@ -184,7 +187,7 @@ impl Parser {
         &'a mut self,
         line: &'a [u8],
     ) -> Result<(Format, Record<'a>), RejectReason> {
-        let Self { formats, carried, room } = self;
+        let Self { formats, carried, message, room } = self;
         let mut line = content(line);
         if let Some(inner) = docker::carried(line) {
             line = content(docker::plain(inner, carried)?);
@@ -193,8 +196,17 @@ impl Parser {
             return Err(RejectReason::EmptyLine);
         }
         let mut draft = Draft::new();
-        let format = formats.read(line, &mut draft, true)?;
-        let escape = format.escape();
+        let format = match (formats.read(line, &mut draft, true), draft.carried) {
+            (Err(reason), Some(inner)) if reason != RejectReason::BadJson => {
+                line = content(docker::plain(inner, message)?);
+                draft = Draft::new();
+                // What is no request in it is none in the carrier's JSON either.
+                formats.read(line, &mut draft, true).map_err(|_| reason)?
+            }
+            (read, _) => read?,
+        };
+        draft.complete();
+        let escape = draft.escape.unwrap_or_else(|| format.escape());
         if draft.query.is_none() && !escape.may_be_in(line) {
             return Ok((format, draft.record));
         }
@@ -249,11 +261,15 @@ impl Formats {
         draft: &mut Draft<'a>,
     ) -> Result<Format, RejectReason> {
         if json::is_meant(line) {
-            let mut walk =
-                json::Walk { names: &mut self.names, path: &mut self.path, clock: &mut self.clock };
+            let (names, path, clock) = (&mut self.names, &mut self.path, &mut self.clock);
+            let mut walk = json::Walk { names, path, clock, misfit: None };
             walk.line(line, draft)?;
-            self.require_request(draft)?;
+            let misfit = walk.misfit;
+            self.require_request(draft).map_err(|reason| misfit.unwrap_or(reason))?;
             let is_ours = line.starts_with(b"{\"start\":");
+            if let (true, Some(reason)) = (is_ours, misfit) {
+                return Err(reason);
+            }
             return Ok(if is_ours { Format::TidegateJson } else { Format::Json });
         }
         if uwsgi::is_meant(line) {
@@ -304,7 +320,7 @@ pub fn detect(sample: &[u8]) -> Option<Format> {
     let mut parser = Parser::new(Arc::from([]), 0);
     parser.set_headers(Headers::of_sample(sample));
     let mut lines = [0_u64; Format::ALL.len()];
-    for line in sample.split(|byte| *byte == b'\n') {
+    for line in without_mark(sample).split(|byte| *byte == b'\n') {
         let line = line.get(..line.len().min(LINE_BYTES_MAX)).unwrap_or_default();
         if !parser.is_directive(line)
             && let Ok((format, _)) = parser.parse(line)

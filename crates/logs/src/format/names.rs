@@ -1,6 +1,6 @@
 //! What keys of JSON, logfmt and columns of tables mean, by the names that servers give them.
 
-use super::field::Field;
+use super::{field::Field, spelling};
 use foldhash::{HashMap, HashMapExt};
 
 /// Most keys that are remembered; those beyond are looked up anew each time.
@@ -45,8 +45,23 @@ pub(crate) fn named(path: &[u8]) -> Option<Named> {
     if path == b"Duration" {
         return Some(Named { field: Field::DurationNs, weak: false });
     }
-    let path = String::from_utf8_lossy(path).to_lowercase().replace('-', "_");
-    if let Some(named) = by_name(&path) {
+    let path = String::from_utf8_lossy(path);
+    let lower = spelling::lower(&path);
+    by_path(&lower).or_else(|| {
+        let snake = spelling::snake(&path);
+        by_path(&snake).or_else(|| with_unit(&lower)).or_else(|| with_unit(&snake))
+    })
+}
+
+/// A duration whose name ends in its unit.
+fn with_unit(path: &str) -> Option<Named> {
+    let (base, field) = spelling::unit(path)?;
+    Some(Named { field: field(by_path(base)?.field)?, weak: false })
+}
+
+/// As [`named`], of a name in lower case.
+fn by_path(path: &str) -> Option<Named> {
+    if let Some(named) = by_name(path) {
         return Some(named);
     }
     let (parents, last) = path.rsplit_once('.')?;
@@ -56,7 +71,15 @@ pub(crate) fn named(path: &[u8]) -> Option<Named> {
         return None;
     }
     // A header is what the client says: anything else is better.
-    by_name(last).map(|named| Named { weak: named.weak || is_header, ..named })
+    let named = by_name(last)?;
+    let is_of_request =
+        parents.rsplit('.').next().is_some_and(|parent| matches!(parent, "request" | "req"));
+    // What is sent is meant where nothing tells otherwise.
+    let field = match named.field {
+        Field::Bytes if is_of_request => Field::RequestBytes,
+        field => field,
+    };
+    Some(Named { field, weak: named.weak || is_header })
 }
 
 /// Objects whose members are as good as members of the line.
@@ -87,15 +110,15 @@ const REQUEST_HEADERS: [&str; 5] =
 /// As [`named`], with the columns that a table of counts may have.
 pub(crate) fn column(name: &[u8]) -> Option<Named> {
     let lower = name.to_ascii_lowercase();
-    let field = match lower.as_slice() {
-        b"requests" | b"count" | b"hits" | b"value" | b"weight" | b"total" | b"invocations" => {
-            Field::Weight
-        }
-        b"date" => Field::Date,
-        name if name.starts_with(b"timestamp") || name == b"datetime" => Field::Time,
+    let (field, weak) = match lower.as_slice() {
+        b"requests" | b"count" | b"hits" | b"weight" | b"invocations" => (Field::Weight, false),
+        // Beside columns of a request these are anything.
+        b"value" | b"total" => (Field::Weight, true),
+        b"date" => (Field::Date, false),
+        name if name.starts_with(b"timestamp") || name == b"datetime" => (Field::Time, false),
         _ => return named(name),
     };
-    Some(Named { field, weak: false })
+    Some(Named { field, weak })
 }
 
 fn by_name(name: &str) -> Option<Named> {
@@ -109,7 +132,9 @@ fn by_name(name: &str) -> Option<Named> {
         "edgeendtimestamp" | "end_time" => strong(F::EndTime),
         "ts" | "time_local" | "time_iso8601" | "msec" | "time_micros" => strong(F::TimeAtEnd),
         "timestamp" | "@timestamp" | "time" | "datetime" | "date_time" | "date" | "@t"
-        | "startlocal" => weak(F::Time),
+        | "startlocal" | "started_at" | "requesttimeepoch" => weak(F::Time),
+        // Time in API Gateway's format, duration in others'.
+        "requesttime" => weak(F::TimeOrDuration),
         // Clients.
         "client" | "client_ip" | "clientip" | "clienthost" | "remote_addr" | "source.ip"
         | "client.ip" | "c_ip" => strong(F::Client),
@@ -165,6 +190,7 @@ fn by_name(name: &str) -> Option<Named> {
         | "request_url"
         | "clientrequestpath"
         | "x_envoy_original_path"
+        | "resource_path"
         | "url.path" => weak(F::Target),
         "args" | "query_string" | "querystring" | "url.query" => weak(F::Query),
         "protocol"
@@ -175,10 +201,17 @@ fn by_name(name: &str) -> Option<Named> {
         | "http_version"
         | "http.version"
         | "request_protocol" => weak(F::Protocol),
-        "request_length" | "request_bytes" | "bytes_received" | "bytes_read" | "requestsize"
-        | "clientrequestbytes" | "requestcontentsize" | "http.request.bytes" | "cs_bytes" => {
-            weak(F::RequestBytes)
-        }
+        "request_length"
+        | "request_bytes"
+        | "bytes_received"
+        | "bytes_read"
+        | "requestsize"
+        | "clientrequestbytes"
+        | "requestcontentsize"
+        | "http.request.bytes"
+        | "http.request.body.bytes"
+        | "bytes_in"
+        | "cs_bytes" => weak(F::RequestBytes),
         "referrer"
         | "referer"
         | "http_referer"
@@ -220,6 +253,8 @@ fn by_name(name: &str) -> Option<Named> {
         | "response_bytes"
         | "body_bytes"
         | "content_length"
+        | "response_length"
+        | "bytes_out"
         | "http.response.bytes" => weak(F::Bytes),
         "mime"
         | "content_type"
@@ -230,17 +265,18 @@ fn by_name(name: &str) -> Option<Named> {
         | "http.response.mime_type" => weak(F::Mime),
         // Durations.
         "request_time" => strong(F::DurationS),
-        "latency" => weak(F::Duration),
-        "duration_ms" | "latency_ms" | "response_time_ms" | "elapsed_ms" => strong(F::DurationMs),
-        "duration_us" | "request_time_us" | "time_us" | "time_taken_micros" => {
-            strong(F::DurationUs)
-        }
-        "duration_ns" | "event.duration" => strong(F::DurationNs),
-        "duration" | "response_time" | "elapsed" => weak(F::Duration),
+        // Echo's, beside nanoseconds without unit.
+        "latency_human" => strong(F::Duration),
+        "latencies.request" => strong(F::DurationMs),
+        "time_us" => strong(F::DurationUs),
+        "event.duration" => strong(F::DurationNs),
+        "duration" | "latency" | "response_time" | "request_duration" | "elapsed"
+        | "elapsed_time" | "time_taken" => weak(F::Duration),
         "upstream_response_time" | "upstream_time" | "ttfb" => weak(F::UpstreamS),
-        "upstream_service_time" | "originresponsedurationms" | "x_envoy_upstream_service_time" => {
-            strong(F::UpstreamMs)
-        }
+        "upstream_service_time"
+        | "originresponsedurationms"
+        | "x_envoy_upstream_service_time"
+        | "latencies.proxy" => strong(F::UpstreamMs),
         "originduration" | "originresponsetime" => weak(F::UpstreamNs),
         // Behind the server.
         "upstream_addr" | "upstream_host" | "serviceaddr" | "originip" | "serverip" | "server"

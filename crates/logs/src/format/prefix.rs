@@ -1,5 +1,6 @@
 //! What carriers of logs put in front of lines: containers, Kubernetes, syslog.
 
+use crate::blocks::without_mark;
 use memchr::memmem;
 
 /// How far into a line a prefix may reach.
@@ -7,7 +8,7 @@ const PREFIX_BYTES_MAX: usize = 160;
 
 /// The line without the prefix, if it has one.
 pub(super) fn strip(line: &[u8]) -> Option<&[u8]> {
-    compose(line).or_else(|| cri(line)).or_else(|| syslog(line))
+    compose(line).or_else(|| cri(line)).or_else(|| rfc5424(line)).or_else(|| syslog(line))
 }
 
 /// `name  | line`, as Docker Compose writes.
@@ -27,6 +28,42 @@ fn cri(line: &[u8]) -> Option<&[u8]> {
         && matches!(stream, b"stdout" | b"stderr")
         && matches!(tag, b"F" | b"P");
     is_cri.then(|| words.next()).flatten()
+}
+
+/// `<134>1 2026-10-10T13:55:36.5+02:00 host program 7 - - line` (RFC 5424 §6), perhaps with structured data for
+/// the last `-` and a byte order mark before the line.
+fn rfc5424(line: &[u8]) -> Option<&[u8]> {
+    let text = line.strip_prefix(b"<")?;
+    let end = memchr::memchr(b'>', text.get(..text.len().min(4))?)?;
+    let mut rest = text.get(end + 1..)?.strip_prefix(b"1 ")?;
+    // Time, host, program, its number, the kind of message.
+    for _ in 0..5 {
+        (_, rest) = super::request::word(rest)?;
+    }
+    rest = match rest.strip_prefix(b"-") {
+        Some(rest) => rest,
+        None => structured_data(rest)?,
+    };
+    rest.strip_prefix(b" ").map(without_mark)
+}
+
+/// What follows `[id key="value"][id]`; a backslash escapes in values.
+fn structured_data(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = text;
+    while let Some(inside) = rest.strip_prefix(b"[") {
+        let (mut in_value, mut is_escaped) = (false, false);
+        let end = inside.iter().position(|byte| {
+            let was_escaped = std::mem::take(&mut is_escaped);
+            match byte {
+                b'"' if !was_escaped => in_value = !in_value,
+                b'\\' if !was_escaped => is_escaped = true,
+                _ => {}
+            }
+            *byte == b']' && !in_value
+        })?;
+        rest = inside.get(end + 1..)?;
+    }
+    (rest.len() < text.len()).then_some(rest)
 }
 
 /// `Feb 25 16:19:49 host program[7]: line` (RFC 3164), with or without `<priority>`, or the same

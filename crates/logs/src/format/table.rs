@@ -7,7 +7,7 @@ use super::{
     field::{Draft, Field},
     names::{self, Named},
 };
-use crate::{RejectReason, time::Clock};
+use crate::{RejectReason, blocks::without_mark, time::Clock};
 use memchr::{memchr, memmem};
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ impl Header {
 
     /// The header that a file of counts or requests begins with.
     pub(crate) fn csv(line: &[u8]) -> Option<Self> {
-        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii_end();
+        let line = line.trim_ascii_end();
         let delimiter = [b'\t', b',', b';'].into_iter().find(|d| memchr(*d, line).is_some());
         let delimiter = delimiter.unwrap_or(b',');
         let names = || Cells::new(line, delimiter).take(COLUMNS_MAX);
@@ -73,7 +73,22 @@ impl Header {
         if !names().all(is_name) {
             return None;
         }
-        let columns: Vec<_> = names().map(names::column).collect();
+        let mut columns: Vec<_> = names().map(names::column).collect();
+        let has = |wanted: Field| columns.iter().flatten().any(|named| named.field == wanted);
+        let has_date = has(Field::Date);
+        let is_of_requests =
+            [Field::Method, Field::Target, Field::Request, Field::Status, Field::Client]
+                .into_iter()
+                .any(has);
+        for (name, column) in names().zip(&mut columns) {
+            *column = match *column {
+                Some(named) if has_date && named.field == Field::Time && is_time_of_day(name) => {
+                    Some(Named { field: Field::TimeOfDay, weak: false })
+                }
+                Some(Named { field: Field::Weight, weak: true }) if is_of_requests => None,
+                other => other,
+            };
+        }
         let has_time = columns.iter().flatten().any(|named| {
             matches!(named.field, Field::Time | Field::TimeAtEnd | Field::Date | Field::EndTime)
         });
@@ -110,8 +125,7 @@ impl Header {
 
     /// Whether the line is this header again.
     pub(crate) fn is(&self, line: &[u8]) -> bool {
-        !self.is_w3c
-            && line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii_end() == self.text
+        !self.is_w3c && without_mark(line).trim_ascii_end() == self.text
     }
 
     /// Reads a line of the table.
@@ -131,12 +145,22 @@ impl Header {
         for named in &self.columns {
             let cell = cells.next().ok_or(RejectReason::BadField)?;
             let Some(named) = named else { continue };
-            if !(named.weak && draft.has(named.field)) {
-                draft.set(named.field, cell, clock)?;
+            if named.weak && draft.has(named.field) {
+                continue;
+            }
+            match draft.set(named.field, cell, clock) {
+                // A guess by name may be wrong; what decides is whether the row has a time.
+                Err(reason) if !named.weak => return Err(reason),
+                _ => {}
             }
         }
         draft.settle_time(clock, self.date.as_ref().map(<[u8; 10]>::as_slice))
     }
+}
+
+/// Whether a column beside one of dates has the time of day.
+fn is_time_of_day(name: &[u8]) -> bool {
+    name.trim_ascii().eq_ignore_ascii_case(b"time")
 }
 
 /// The headers of a source at some place in it.
@@ -154,10 +178,11 @@ impl Headers {
     pub(crate) fn of_sample(sample: &[u8]) -> Self {
         let is_fields =
             |line: &[u8]| line.starts_with(b"#Fields:") || line.starts_with(b"#fields\t");
-        if sample.split(|byte| *byte == b'\n').any(is_fields) {
+        let lines = || without_mark(sample).split(|byte| *byte == b'\n');
+        if lines().any(is_fields) {
             return Self { in_force: None, has_directives: true };
         }
-        let first = sample.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
+        let first = lines().find(|line| !line.trim_ascii().is_empty() && !line.starts_with(b"#"));
         let header = first.and_then(Header::csv);
         Self { in_force: header.map(Arc::new), has_directives: false }
     }
@@ -182,6 +207,7 @@ impl Headers {
         if !self.has_directives {
             return;
         }
+        let lines = without_mark(lines);
         for at in memchr::memchr_iter(b'#', lines) {
             if at == 0 || lines.get(at - 1) == Some(&b'\n') {
                 let line = lines.get(at..).unwrap_or_default();

@@ -301,7 +301,7 @@ impl Aggregate {
         let (kind, is_login) = self.path_kind(path);
         let status = record.status.unwrap_or(0);
         let print = self.keys[Kind::Path as usize].print(path);
-        self.suspects.see(client, status, kind, print, record.weight);
+        self.suspects.see(client, status, (kind, is_login), print, record.weight);
         // WordPress answers a refused login with 200 and an accepted one with 302.
         let is_refused = match status {
             401 | 403 | 429 => is_login,

@@ -6,7 +6,7 @@ use regex::bytes::Regex;
 
 use super::agent::{Class, classify};
 use super::anonymise::address;
-use super::filter_value::{Moment, Unit, moment, network, ranges};
+use super::filter_value::{Moment, Unit, is_meant_as_address, moment, network, ranges};
 use crate::Record;
 
 /// Conditions of one filter.
@@ -42,12 +42,20 @@ pub enum FilterError {
     )]
     NoOperator(String),
     /// There is no such field.
-    #[error("there is no field `{field}`; did you mean `{nearest}`?")]
+    #[error("there is no field `{field}`; {}", instead(*nearest))]
     UnknownField {
         /// What was written.
         field: String,
-        /// The field whose name is nearest.
-        nearest: &'static str,
+        /// The field whose name is near, if one is.
+        nearest: Option<&'static str>,
+    },
+    /// No record can be both from one time on and before another.
+    #[error("since={since} is not before until={until}: no record can be between them")]
+    NoTime {
+        /// The later one, as written.
+        since: String,
+        /// The earlier one, as written.
+        until: String,
     },
     /// The field cannot be compared so.
     #[error("`{field}` cannot be compared with `{operator}`")]
@@ -143,11 +151,24 @@ impl Filter {
         conditions: impl IntoIterator<Item = S>,
     ) -> Result<Self, FilterError> {
         let mut filter = Self::default();
+        let mut times: Vec<(Moment, bool, String)> = Vec::new();
         for text in conditions {
             if filter.conditions.len() >= CONDITIONS_MAX {
                 return Err(FilterError::TooMany);
             }
-            filter.conditions.push(condition(text.as_ref())?);
+            let text = text.as_ref();
+            let condition = condition(text)?;
+            if let Test::Since(moment) = condition.test {
+                let value = text.split_once('=').map_or("", |(_, value)| value.trim());
+                times.push((moment, condition.negated, value.to_owned()));
+            }
+            filter.conditions.push(condition);
+        }
+        for (since, _, begin) in times.iter().filter(|time| !time.1) {
+            let over = |until: &Moment| until.is_before_or_at(*since);
+            if let Some((_, _, end)) = times.iter().find(|time| time.1 && over(&time.0)) {
+                return Err(FilterError::NoTime { since: begin.clone(), until: end.clone() });
+            }
         }
         Ok(filter)
     }
@@ -226,7 +247,12 @@ fn condition(text: &str) -> Result<Condition, FilterError> {
             match networks {
                 Ok(networks) => (Test::From(networks), negated),
                 // Logs may have host names in place of addresses.
-                Err(expected) if value.contains('/') => return Err(bad_value(expected)),
+                Err(expected)
+                    if value.contains('/')
+                        || value.split(',').any(|part| is_meant_as_address(part.trim())) =>
+                {
+                    return Err(bad_value(expected));
+                }
                 Err(_) => {
                     let names = value.split(',').map(|text| text.trim().into()).collect();
                     (Test::OneOf(|record| Some(record.client), names), negated)
@@ -252,8 +278,22 @@ fn regex(text: &str) -> Result<Regex, String> {
     Regex::new(text).map_err(|error| error.to_string())
 }
 
-/// The field whose name takes the fewest changes of one letter to become from `name`.
-fn nearest(name: &str) -> &'static str {
+/// What to write for a field that is none.
+fn instead(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => {
+            let names: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
+            format!("there are {}", names.join(", "))
+        }
+    }
+}
+
+/// The field whose name takes the fewest changes of one letter to become from `name`, if they are few.
+fn nearest(name: &str) -> Option<&'static str> {
+    if matches!(name, "time" | "date" | "from") {
+        return Some("since");
+    }
     let distance = |known: &str| {
         let mut row: Vec<usize> = (0..=known.len()).collect();
         for (i, a) in name.bytes().take(32).enumerate() {
@@ -267,7 +307,8 @@ fn nearest(name: &str) -> &'static str {
         }
         row[known.len()]
     };
-    FIELDS.iter().map(|(known, _)| *known).min_by_key(|known| distance(known)).unwrap_or("status")
+    let names = FIELDS.iter().map(|(known, _)| *known);
+    names.min_by_key(|known| distance(known)).filter(|known| distance(known) <= name.len() / 3)
 }
 
 #[cfg(test)]
@@ -376,5 +417,35 @@ mod tests {
         assert!(error("client=10.0.0.0/99").contains("network"));
         assert!(error("duration>soon").contains("`duration`"));
         assert!(error("since=yesterday").contains("RFC 3339"));
+        assert!(error("time>12:00").contains("did you mean `since`?"));
+        assert!(error("foo=1").contains("there are client, status"));
+        for value in ["300.1.1.1", "203.0.113.*", "203.0.113", "a.example,300.1.1.1"] {
+            assert!(error(&format!("client={value}")).contains("write an address"), "{value}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_are_mapped_to_ipv6() {
+        for condition in ["client=::ffff:10.1.2.3", "client=::ffff:10.0.0.0/104", "client=10.1.2.3"]
+        {
+            assert!(takes(condition, &RECORD), "{condition}");
+            let mapped = Record { client: b"::ffff:10.1.2.3", ..RECORD };
+            assert!(takes(condition, &mapped), "{condition}");
+        }
+        assert!(takes("client=web1.example,web2", &Record { client: b"web2", ..RECORD }));
+    }
+
+    #[test]
+    fn times_between_which_nothing_is() {
+        let parse = |conditions: [&str; 2]| Filter::parse(conditions).map(|_| ());
+        assert!(parse(["since=2026-10-10", "until=2026-10-11"]).is_ok());
+        assert!(parse(["since=2026-10-10", "until=2026-10-09T12:00:00Z"]).is_ok());
+        for conditions in [
+            ["since=2026-10-11", "until=2026-10-10"],
+            ["until=2026-10-10T12:00:00Z", "since=2026-10-10T12:00:00Z"],
+        ] {
+            let error = parse(conditions).unwrap_err().to_string();
+            assert!(error.contains("no record can be between"), "{error}");
+        }
     }
 }

@@ -25,6 +25,15 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
+    /// Whether it is surely not after the other, in whatever zone.
+    pub(crate) fn is_before_or_at(self, other: Self) -> bool {
+        match (self, other) {
+            (Moment::Instant(one), Moment::Instant(other))
+            | (Moment::Local(one), Moment::Local(other)) => one <= other,
+            _ => false,
+        }
+    }
+
     pub(crate) fn is_reached(self, record: &Record<'_>) -> bool {
         match self {
             Moment::Instant(us) => record.time_us >= us,
@@ -53,7 +62,23 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map(unmapped)
         .map_err(|_| "write an address or a network: 10.0.0.0/8".to_owned())
+}
+
+/// IPv4 that is mapped to IPv6 as IPv4, as clients of logs are.
+fn unmapped(network: IpNet) -> IpNet {
+    let IpAddr::V4(address) = network.addr().to_canonical() else { return network };
+    let length = match network {
+        IpNet::V4(_) => Some(network.prefix_len()),
+        IpNet::V6(_) => network.prefix_len().checked_sub(96),
+    };
+    length.and_then(|length| IpNet::new(address.into(), length).ok()).unwrap_or(network)
+}
+
+/// Whether a text is meant to be an address of IPv4, perhaps with a joker, and not a name.
+pub(crate) fn is_meant_as_address(text: &str) -> bool {
+    text.contains('.') && text.bytes().all(|byte| byte.is_ascii_digit() || b".*x".contains(&byte))
 }
 
 /// The ranges, ends included, that `operator` and `value` tell.

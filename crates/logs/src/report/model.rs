@@ -173,9 +173,9 @@ pub struct Peak {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Concurrency {
-    /// Mean over the time from the first start to the last end (Little's law).
+    /// Mean over the steps from the first start to the last end (Little's law).
     pub mean: f64,
-    /// Mean over the busiest step.
+    /// Mean over the busiest step; within a step there may be more at one moment.
     pub peak: f64,
     /// When that step began, in µs since the Unix epoch; RFC 3339 in JSON.
     #[serde(serialize_with = "rfc3339_of")]

@@ -88,11 +88,14 @@ impl Overlap {
         windows
     }
 
-    /// Mean and peak; `None` when nothing was under way at all.
+    /// Mean and peak, both of means over steps, so that the peak is never below the mean; `None` when nothing was under way at all.
     pub(crate) fn concurrency(&self) -> Option<Concurrency> {
-        let span_us = self.end_us.checked_sub(self.start_us).filter(|span| *span > 0)?;
+        self.end_us.checked_sub(self.start_us).filter(|span| *span > 0)?;
         let step_s = self.steps.step_s();
         let step_us = (step_s * SECOND_US) as f64;
+        let first = self.start_us.div_euclid(step_s * SECOND_US);
+        let last = (self.end_us - 1).div_euclid(step_s * SECOND_US);
+        let span_us = (last - first + 1) as f64 * step_us;
         let (mut peak, mut peak_s) = (0.0, 0);
         let mut see = |at_s: i64, under_way: f64| {
             if under_way > peak {
@@ -109,7 +112,7 @@ impl Overlap {
             next_s = at_s + step_s;
         }
         Some(Concurrency {
-            mean: self.busy_us as f64 / span_us as f64,
+            mean: self.busy_us as f64 / span_us,
             peak,
             peak_time: peak_s * SECOND_US,
             step_s: step_s as u64,
@@ -132,7 +135,15 @@ mod tests {
         overlap.add(1_250_000, 500_000, 2);
         let seen = overlap.concurrency().unwrap();
         assert_eq!((seen.peak, seen.peak_time, seen.step_s), (3.0, 1_000_000, 1));
-        assert_eq!(seen.mean, 6.0 / 3.0);
+        assert_eq!(seen.mean, 6.0 / 4.0);
+    }
+
+    #[test]
+    fn a_short_burst_has_no_mean_above_its_peak() {
+        let mut overlap = Overlap::new(9);
+        overlap.add(400_000, 100_000, 10);
+        let seen = overlap.concurrency().unwrap();
+        assert_eq!((seen.mean, seen.peak, seen.step_s), (1.0, 1.0, 1));
     }
 
     #[test]
@@ -189,7 +200,8 @@ mod tests {
                 }).sum()
             };
             let peak = (0..40).map(busy).max().unwrap() as f64 / SECOND_US as f64;
-            prop_assert!((overlap.concurrency().unwrap().peak - peak).abs() < 1e-9);
+            let seen = overlap.concurrency().unwrap();
+            prop_assert!((seen.peak - peak).abs() < 1e-9 && seen.mean <= peak + 1e-9);
         }
     }
 }

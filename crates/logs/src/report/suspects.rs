@@ -19,8 +19,13 @@ pub(crate) struct Suspect {
     pub(crate) probes: u64,
     /// How many of those were answered with 2xx.
     pub(crate) probes_found: u64,
+    /// How many of those were refused with 4xx; with 404, where people log in, who may mistype. A redirect tells
+    /// nothing: it may be an accepted login, or the way to HTTPS.
+    pub(crate) probes_in_vain: u64,
     /// Kinds of such paths, as bits of [`PathKind::Probe`].
     pub(crate) probe_kinds: u64,
+    /// Kinds of those that were answered with 2xx.
+    pub(crate) found_kinds: u64,
 }
 
 /// By number of the client. There are at most as many as clients with a number.
@@ -30,7 +35,14 @@ pub(crate) struct Suspects(HashMap<u32, Suspect>);
 impl Suspects {
     /// Looks at one request; `path` is a hash of its path.
     #[inline]
-    pub(crate) fn see(&mut self, client: u32, status: u16, kind: PathKind, path: u64, weight: u64) {
+    pub(crate) fn see(
+        &mut self,
+        client: u32,
+        status: u16,
+        (kind, is_login): (PathKind, bool),
+        path: u64,
+        weight: u64,
+    ) {
         if status != 404 && !matches!(kind, PathKind::Probe(_)) {
             return;
         }
@@ -44,6 +56,9 @@ impl Suspects {
             suspect.probe_kinds |= 1 << probe;
             if status / 100 == 2 {
                 suspect.probes_found += weight;
+                suspect.found_kinds |= 1 << probe;
+            } else if status == 404 || status / 100 == 4 && !is_login {
+                suspect.probes_in_vain += weight;
             }
         }
     }
@@ -57,7 +72,9 @@ impl Suspects {
             ours.missing.merge(&theirs.missing, MISSING_EXACT_MAX);
             ours.probes += theirs.probes;
             ours.probes_found += theirs.probes_found;
+            ours.probes_in_vain += theirs.probes_in_vain;
             ours.probe_kinds |= theirs.probe_kinds;
+            ours.found_kinds |= theirs.found_kinds;
         }
     }
 

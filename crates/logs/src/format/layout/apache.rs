@@ -3,7 +3,7 @@
 //! Source: Apache HTTP Server documentation, mod_log_config, "Custom Log Formats".
 
 use super::{Layout, LayoutError, Program, pattern::Pattern};
-use crate::format::field::Field;
+use crate::format::{escape::Escape, field::Field};
 
 /// Compiles a format string whose own escapes (`\"`, `\t`) are still in it.
 pub(super) fn compile(format: &str, name: &str) -> Result<Layout, LayoutError> {
@@ -20,7 +20,7 @@ pub(super) fn compile(format: &str, name: &str) -> Result<Layout, LayoutError> {
             other => program.literal(other.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    program.finish(name)
+    program.finish(name, Escape::Backslash)
 }
 
 fn directive(letters: &mut std::str::Chars<'_>, program: &mut Program) -> Result<(), LayoutError> {

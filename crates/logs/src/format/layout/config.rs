@@ -1,31 +1,41 @@
 //! Finding formats in what people give: a string or a configuration file's text.
 
-use super::{Layout, LayoutError, apache, goaccess, nginx, tidegate};
+use super::{
+    FoundLayouts, Layout, LayoutError, apache, goaccess, httpd_conf, nginx, nginx_conf, tidegate,
+};
+use crate::format::escape::Escape;
 
 /// Compiles every format in `text`; the name of a format that is detected adds none.
-pub(super) fn layouts(text: &str) -> Result<Vec<Layout>, LayoutError> {
+pub(super) fn find(text: &str) -> Result<FoundLayouts, LayoutError> {
     let text = without_comments(text);
     let text = text.trim();
     let named = directives(text, "log-format").next().unwrap_or(text);
     if is_detected(named.trim_matches(['"', '\''])) {
-        return Ok(Vec::new());
+        return Ok(FoundLayouts::default());
     }
-    let mut found = if text.contains("log_format") {
-        nginx_file(text)
-    } else if directives(text, "LogFormat").next().is_some() {
-        apache_file(text)
+    let compiled = if text.contains("log_format") {
+        nginx_conf::formats(text)
+    } else if httpd_conf::is_meant(text) {
+        httpd_conf::formats(text)
     } else if directives(text, "log-format").next().is_some() {
-        goaccess_file(text).map(|layout| vec![layout])
+        vec![goaccess_file(text)]
     } else {
-        one(text).map(|layout| vec![layout])
-    }?;
-    // One may be the beginning of another: the longer tells more.
-    found.sort_by_key(|layout| std::cmp::Reverse(layout.ops.len()));
-    if found.is_empty() {
-        Err(LayoutError::new("there is none with a time in it"))
-    } else {
-        Ok(found)
+        vec![one(text)]
+    };
+    let mut found = FoundLayouts::default();
+    for layout in compiled {
+        match layout {
+            Ok(layout) => found.layouts.push(layout),
+            Err(error) => found.unusable.push(error),
+        }
     }
+    if found.layouts.is_empty() {
+        let first = found.unusable.into_iter().next();
+        return Err(first.unwrap_or_else(|| LayoutError::new("there is none with a time in it")));
+    }
+    // One may be the beginning of another: the longer tells more.
+    found.layouts.sort_by_key(|layout| std::cmp::Reverse(layout.ops.len()));
+    Ok(found)
 }
 
 /// Names that servers and GoAccess give to formats that are detected.
@@ -60,16 +70,17 @@ fn without_comments(text: &str) -> String {
 
 /// A format string by its looks.
 fn one(format: &str) -> Result<Layout, LayoutError> {
-    if format.starts_with('\'') {
+    let is_nginx = format.contains('$');
+    if is_nginx && (format.starts_with('\'') || format.starts_with("escape=")) {
         // Several quoted pieces, as nginx.conf has them.
-        let found = nginx_file(&format!("log_format nginx {format};"))?;
-        return found.into_iter().next().ok_or_else(|| LayoutError::new("it has no time"));
+        let found = nginx_conf::formats(&format!("log_format nginx {format};")).into_iter().next();
+        return found.unwrap_or_else(|| Err(LayoutError::new("it has no time")));
     }
     if tidegate::is_meant(format) {
         return tidegate::compile(format);
     }
-    if format.contains('$') {
-        return nginx::compile(format, "nginx");
+    if is_nginx {
+        return nginx::compile(&nginx_conf::plain(format), "nginx", Escape::Backslash);
     }
     if !format.contains('%') {
         return Err(LayoutError::new(
@@ -78,42 +89,28 @@ fn one(format: &str) -> Result<Layout, LayoutError> {
         ));
     }
     let has = |signs: &[&str]| signs.iter().any(|sign| format.contains(sign));
-    let is_apache = has(&["%>s", "}i", "}t", "}T"]) && !has(&["%^"]);
-    if !is_apache && has(&["%^", "%d", "%x", "%R", "~h"]) {
+    // Apache's names of two letters begin so, too.
+    let steps_over = format
+        .split("%^")
+        .skip(1)
+        .any(|rest| !["FU", "FB", "ti", "to"].iter().any(|name| rest.starts_with(name)));
+    let is_apache = has(&["%>s", "}i", "}t", "}T"]) && !steps_over;
+    if !is_apache && (steps_over || has(&["%d", "%x", "%R", "~h"])) {
         return goaccess::compile(format, "", "");
     }
-    let (format, name) = quoted(format).unwrap_or((format, ""));
+    let is_quoted = format.starts_with(['"', '\'']);
+    let (format, name) = httpd_conf::argument(format).filter(|_| is_quoted).unwrap_or((format, ""));
+    let name = name.trim();
     apache::compile(format, if name.is_empty() { "apache" } else { name })
 }
 
 /// Lines of `key value`, by the key.
-fn directives<'t>(text: &'t str, key: &'t str) -> impl Iterator<Item = &'t str> {
+pub(super) fn directives<'t>(text: &'t str, key: &'t str) -> impl Iterator<Item = &'t str> {
     text.lines().filter_map(move |line| {
         let line = line.trim();
         let (first, value) = line.split_once(char::is_whitespace)?;
         first.eq_ignore_ascii_case(key).then(|| value.trim())
     })
-}
-
-/// `"format" name`; the escapes of the format stay.
-fn quoted(value: &str) -> Option<(&str, &str)> {
-    let inside = value.strip_prefix('"')?;
-    let mut is_escaped = false;
-    let end = inside.find(|letter| {
-        let ends = letter == '"' && !is_escaped;
-        is_escaped = letter == '\\' && !is_escaped;
-        ends
-    })?;
-    Some((&inside[..end], inside[end + 1..].trim()))
-}
-
-fn apache_file(text: &str) -> Result<Vec<Layout>, LayoutError> {
-    directives(text, "LogFormat")
-        .filter_map(quoted)
-        // Those without a time are for other purposes, such as lists of referrers.
-        .filter(|(format, _)| format.contains("%t") || format.contains("}t"))
-        .map(|(format, name)| apache::compile(format, name))
-        .collect()
 }
 
 fn goaccess_file(text: &str) -> Result<Layout, LayoutError> {
@@ -123,37 +120,4 @@ fn goaccess_file(text: &str) -> Result<Layout, LayoutError> {
         both => (both, both),
     };
     goaccess::compile(value("log-format"), date, time)
-}
-
-/// `log_format name [escape=…] 'text' 'text' …;`
-fn nginx_file(text: &str) -> Result<Vec<Layout>, LayoutError> {
-    let mut found = Vec::new();
-    for directive in text.split("log_format").skip(1) {
-        let mut name = "";
-        let mut format = String::new();
-        let mut rest = directive.trim_start();
-        while !rest.is_empty() && !rest.starts_with(';') {
-            let (word, after) = match rest.chars().next() {
-                Some(quote @ ('\'' | '"')) => {
-                    let inside = &rest[1..];
-                    let end = inside.find(quote).unwrap_or(inside.len());
-                    (&inside[..end], inside.get(end + 1..).unwrap_or_default())
-                }
-                _ => {
-                    let is_end = |letter: char| letter.is_whitespace() || letter == ';';
-                    rest.split_at(rest.find(is_end).unwrap_or(rest.len()))
-                }
-            };
-            if name.is_empty() {
-                name = word;
-            } else if !word.starts_with("escape=") {
-                format.push_str(word);
-            }
-            rest = after.trim_start();
-        }
-        if format.contains("$time_") || format.contains("$msec") {
-            found.push(nginx::compile(&format, name)?);
-        }
-    }
-    Ok(found)
 }

@@ -3,13 +3,15 @@
 //! Source: GoAccess manual, "Custom Log/Date format" and "Specifiers".
 
 use super::{Layout, LayoutError, Program, pattern::Pattern};
-use crate::format::field::Field;
+use crate::format::{escape::Escape, field::Field};
 
 /// Compiles a format; an empty pattern means the common log format's date and time.
 pub(super) fn compile(format: &str, date: &str, time: &str) -> Result<Layout, LayoutError> {
     let date = if date.is_empty() { "%d/%b/%Y" } else { date };
     let time = if time.is_empty() { "%T" } else { time };
     let mut program = Program::default();
+    // A field that was told already is stepped over, as GoAccess does.
+    let mut told = Vec::new();
     let mut letters = format.chars();
     while let Some(letter) = letters.next() {
         match letter {
@@ -22,14 +24,8 @@ pub(super) fn compile(format: &str, date: &str, time: &str) -> Result<Layout, La
                 // ~h{…}: the client among forwarded addresses, between characters of a set.
                 Some('h') => {
                     let set: String = letters.by_ref().take_while(|l| *l != '}').collect();
-                    let around: Vec<_> = set.trim_start_matches('{').bytes().collect();
-                    if around.first() == Some(&b'"') {
-                        program.literal(b"\"");
-                        program.take(Some(Field::ForwardedFor));
-                        program.literal(b"\"");
-                    } else {
-                        program.take(Some(Field::ForwardedFor));
-                    }
+                    program.forwarded(set.trim_start_matches('{').bytes().collect());
+                    told.push(Field::Client);
                 }
                 _ => program.spaces(),
             },
@@ -42,13 +38,25 @@ pub(super) fn compile(format: &str, date: &str, time: &str) -> Result<Layout, La
                     't' => program.time(Pattern::new(time)?),
                     '%' => program.literal(b"%"),
                     '~' => program.spaces(),
-                    other => program.take(meaning(other)),
+                    other => {
+                        let meaning = meaning(other).filter(|field| !told.contains(field));
+                        told.extend(meaning);
+                        if meaning == Some(Field::Request) {
+                            told.extend([
+                                Field::Method,
+                                Field::Target,
+                                Field::Query,
+                                Field::Protocol,
+                            ]);
+                        }
+                        program.take(meaning);
+                    }
                 }
             }
             other => program.literal(other.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    program.finish("goaccess")
+    program.finish("goaccess", Escape::Backslash)
 }
 
 fn meaning(specifier: char) -> Option<Field> {

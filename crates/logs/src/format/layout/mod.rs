@@ -6,14 +6,21 @@
 
 mod apache;
 mod config;
+mod forwarded;
 mod goaccess;
+mod httpd_conf;
 mod nginx;
+mod nginx_conf;
 mod pattern;
 mod tidegate;
 
-use super::field::{Draft, Field};
+use super::{
+    escape::Escape,
+    field::{Draft, Field},
+};
 use crate::{RejectReason, time::Clock};
-use memchr::{memchr, memchr2};
+use forwarded::Forwarded;
+use memchr::{memchr, memchr2, memmem};
 use pattern::{Civil, Pattern};
 
 /// Most operations of a layout.
@@ -26,6 +33,17 @@ pub struct Layout {
     ops: Vec<Op>,
     /// Whether its time is that of the request's end.
     time_is_end: bool,
+    /// How its values are written.
+    escape: Escape,
+}
+
+/// What a text or a configuration file holds.
+#[derive(Debug, Clone, Default)]
+pub struct FoundLayouts {
+    /// Those that can be used, the longest first.
+    pub layouts: Vec<Layout>,
+    /// Why others cannot be used.
+    pub unusable: Vec<LayoutError>,
 }
 
 /// A format that cannot be compiled.
@@ -40,6 +58,11 @@ impl LayoutError {
     fn new(problem: impl Into<String>) -> Self {
         Self { problem: problem.into() }
     }
+
+    /// The same, of the format that the configuration names so.
+    fn of_format(self, name: &str) -> Self {
+        Self { problem: format!("`{name}`: {}", self.problem) }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +73,8 @@ enum Op {
     Spaces,
     /// Bytes up to the literal that follows, or to the end of the line.
     Take(Take),
+    /// The client at the head of a list of addresses.
+    Forwarded(Forwarded),
     /// A time by its pattern.
     Time(Pattern),
 }
@@ -69,10 +94,18 @@ impl Layout {
     /// content of nginx.conf, httpd.conf or goaccess.conf.
     ///
     /// # Errors
-    /// There is no format, or one that cannot be compiled: with two fields that nothing parts, or
-    /// without a time.
+    /// There is no format, or none that can be compiled: they have two fields that nothing parts, or no
+    /// time.
     pub fn all(text: &str) -> Result<Vec<Self>, LayoutError> {
-        config::layouts(text)
+        Self::find(text).map(|found| found.layouts)
+    }
+
+    /// As [`Self::all`], and tells of those that cannot be compiled beside others that can.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub fn find(text: &str) -> Result<FoundLayouts, LayoutError> {
+        config::find(text)
     }
 
     /// Compiles a format of GoAccess with the patterns (strptime's) of its dates and times; an empty
@@ -100,10 +133,19 @@ impl Layout {
         const BAD: RejectReason = RejectReason::NotLayout;
         let mut rest = line;
         let mut civil = Civil::default();
+        draft.escape = Some(self.escape);
         for op in &self.ops {
             rest = match op {
                 Op::Literal(literal) => rest.strip_prefix(literal.as_slice()).ok_or(BAD)?,
                 Op::Spaces => rest.trim_ascii_start(),
+                Op::Forwarded(list) => {
+                    let (client, after) = list.read(rest);
+                    draft.set(Field::ForwardedFor, client, clock)?;
+                    if !draft.has(Field::Client) {
+                        draft.set(Field::Client, client, clock)?;
+                    }
+                    after
+                }
                 Op::Time(pattern) => {
                     pattern.read(rest, &mut civil).ok_or(RejectReason::BadTimestamp)?
                 }
@@ -129,7 +171,13 @@ impl Take {
     /// Where the field ends in `text`.
     fn end(&self, text: &[u8]) -> Option<usize> {
         let Some(first) = self.until.first() else { return Some(text.len()) };
-        let mut from = 0;
+        // A request has spaces itself; where no quotes are around it, its protocol tells its end.
+        let mut from = match self.meaning {
+            Some(Field::Request) if *first == b' ' && !self.is_quoted => {
+                memmem::find(text, b" HTTP/").map_or(0, |at| at + 1)
+            }
+            _ => 0,
+        };
         loop {
             let rest = text.get(from..)?;
             let at =
@@ -185,6 +233,10 @@ impl Program {
         matches!(self.ops.last(), Some(Op::Take(Take { meaning: Some(Field::Target), .. })))
     }
 
+    fn forwarded(&mut self, set: Vec<u8>) {
+        self.ops.push(Op::Forwarded(Forwarded { set, until: None }));
+    }
+
     fn time(&mut self, pattern: Pattern) {
         self.ops.push(Op::Time(pattern));
     }
@@ -199,23 +251,49 @@ impl Program {
         }
     }
 
-    fn finish(mut self, name: &str) -> Result<Layout, LayoutError> {
+    fn finish(mut self, name: &str, escape: Escape) -> Result<Layout, LayoutError> {
         if self.ops.len() > OPS_MAX {
             return Err(LayoutError::new(format!("it has more than {OPS_MAX} parts")));
         }
         let followers: Vec<_> = self.ops.iter().skip(1).cloned().map(Some).chain([None]).collect();
         let mut after_quote = false;
+        // What a list of addresses has stepped over already.
+        let mut passed: Vec<u8> = Vec::new();
         for (op, follower) in self.ops.iter_mut().zip(followers) {
+            let stepped_over = std::mem::take(&mut passed);
+            match op {
+                Op::Literal(literal) => {
+                    let known =
+                        literal.iter().take_while(|byte| stepped_over.contains(byte)).count();
+                    literal.drain(..known);
+                }
+                Op::Forwarded(list) => {
+                    list.until = match &follower {
+                        Some(Op::Literal(literal)) => literal.first().copied(),
+                        _ => None,
+                    };
+                    list.until = list.until.filter(|until| !list.set.contains(until));
+                    passed = if list.until.is_none() { list.set.clone() } else { Vec::new() };
+                }
+                _ => {}
+            }
             if let Op::Take(take) = op {
                 take.until = match follower {
                     Some(Op::Literal(literal)) => literal,
                     Some(Op::Spaces) => b" ".to_vec(),
                     None => Vec::new(),
+                    // As in `$host$request_uri`.
+                    Some(Op::Take(Take { meaning: Some(Field::Target), .. }))
+                        if matches!(take.meaning, None | Some(Field::Host)) =>
+                    {
+                        b"/".to_vec()
+                    }
                     Some(_) => {
                         return Err(LayoutError::new("two fields have nothing between them"));
                     }
                 };
-                take.is_quoted = after_quote && take.until.starts_with(b"\"");
+                take.is_quoted =
+                    escape != Escape::Nothing && after_quote && take.until.starts_with(b"\"");
             }
             after_quote = matches!(op, Op::Literal(literal) if literal.ends_with(b"\""));
         }
@@ -230,6 +308,6 @@ impl Program {
         if !has_time {
             return Err(LayoutError::new("it has no time"));
         }
-        Ok(Layout { name: name.to_owned(), ops: self.ops, time_is_end: false })
+        Ok(Layout { name: name.to_owned(), ops: self.ops, time_is_end: false, escape })
     }
 }

@@ -3,10 +3,10 @@
 //! Source: nginx documentation, ngx_http_log_module and the modules that define the variables.
 
 use super::{Layout, LayoutError, Program, pattern::Pattern};
-use crate::format::field::Field;
+use crate::format::{escape::Escape, field::Field};
 
-/// Compiles a format string.
-pub(super) fn compile(format: &str, name: &str) -> Result<Layout, LayoutError> {
+/// Compiles a format string that nginx has read, whose values are written with `escape`.
+pub(super) fn compile(format: &str, name: &str, escape: Escape) -> Result<Layout, LayoutError> {
     let mut program = Program::default();
     let mut rest = format;
     while let Some(dollar) = rest.find('$') {
@@ -32,7 +32,7 @@ pub(super) fn compile(format: &str, name: &str) -> Result<Layout, LayoutError> {
     }
     program.literal_text(rest);
     // nginx writes the line when the request is over.
-    program.finish(name).map(|layout| Layout { time_is_end: true, ..layout })
+    program.finish(name, escape).map(|layout| Layout { time_is_end: true, ..layout })
 }
 
 fn meaning(variable: &str) -> Option<Field> {

@@ -3,7 +3,7 @@
 //! Source: `docs/reference/access-log.md`.
 
 use super::{Layout, LayoutError, Program};
-use crate::format::field::Field;
+use crate::format::{escape::Escape, field::Field};
 use traffic::HitField;
 
 /// Whether the format is of this kind: it has a `{field}` that is neither Apache's `%{…}` nor nginx's
@@ -35,7 +35,7 @@ pub(super) fn compile(format: &str) -> Result<Layout, LayoutError> {
         rest = behind;
     }
     program.literal_text(rest);
-    program.finish("tidegate")
+    program.finish("tidegate", Escape::Backslash)
 }
 
 fn meaning(field: HitField) -> Option<Field> {

@@ -84,8 +84,7 @@ pub(super) fn find(seen: &Aggregate) -> Vec<Ranked> {
     let mut unproven: BTreeMap<usize, Vec<(u64, String)>> = BTreeMap::new();
     for (id, client) in &said {
         let (text, name) = (clients.text(*id), shown(&clients.name(*id)));
-        let probes =
-            seen.suspects.get(*id).map_or(0, |suspect| suspect.probes - suspect.probes_found);
+        let probes = seen.suspects.get(*id).map_or(0, |suspect| suspect.probes_in_vain);
         for operator in &client.claims {
             if is_proven(*operator, text) {
                 continue;
@@ -131,11 +130,16 @@ pub(super) fn find(seen: &Aggregate) -> Vec<Ranked> {
 /// Asks to verify those that may well be what they say.
 fn verify(operator: usize, mut clients: Vec<(u64, String)>) -> Ranked {
     clients.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    let hits = clients.iter().map(|(hits, _)| hits).sum();
+    let hits: u64 = clients.iter().map(|(hits, _)| hits).sum();
     let examples: Vec<&str> =
         clients.iter().take(EXAMPLES).map(|(_, name)| name.as_str()).collect();
     let (name, endings, _) = OPERATORS[operator];
     let rule = rules::none();
+    let (requests, all, claim) = match (hits, clients.len()) {
+        (1, _) => ("request", "1 client".to_owned(), "claims"),
+        (_, 1) => ("requests", "1 client".to_owned(), "claim"),
+        (_, n) => ("requests", format!("{n} clients"), "claim"),
+    };
     Ranked {
         strength: hits,
         finding: Finding {
@@ -143,9 +147,8 @@ fn verify(operator: usize, mut clients: Vec<(u64, String)>) -> Ranked {
             severity: Severity::Low,
             subject: name.to_owned(),
             evidence: format!(
-                "{hits} requests of {} clients claim to be a crawler of {name} from networks not in the built-in \
+                "{hits} {requests} of {all} {claim} to be a crawler of {name} from networks not in the built-in \
                  table, which is short: verify by reverse DNS that their names end in {}. Most active: {}",
-                clients.len(),
                 endings.join(" or "),
                 examples.join(", ")
             ),

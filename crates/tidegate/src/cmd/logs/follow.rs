@@ -31,6 +31,11 @@ pub(crate) fn run(args: &LogsArgs, options: &Options, setup: &Setup) -> Result<E
     let [path] = args.files.as_slice() else {
         return Err(Failed::usage("--follow reads one file"));
     };
+    if path.to_string_lossy().contains(['*', '?', '[']) && !path.exists() {
+        return Err(Failed::usage(
+            "--follow reads one file, not those that a pattern matches: name it",
+        ));
+    }
     let files = Files::create(None, args.rejected.as_deref())?;
     let mut sinks = files.sinks(setup);
     let mut follower = Follower::whole(path, options)

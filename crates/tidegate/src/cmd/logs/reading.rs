@@ -85,12 +85,18 @@ impl ReadingFlags {
 fn layouts(format: &str) -> Result<Vec<Layout>, Failed> {
     let wrong = |error: LayoutError| Failed::usage(error.to_string());
     match std::fs::read_to_string(format) {
-        Ok(text) => Layout::all(&text).map_err(|error| {
-            Failed::usage(format!(
-                "{format}: {error}; what servers log unless told \
-                 otherwise is detected without --log-format"
-            ))
-        }),
+        Ok(text) => {
+            let found = Layout::find(&text).map_err(|error| {
+                Failed::usage(format!(
+                    "{format}: {error}; what servers log unless told \
+                     otherwise is detected without --log-format"
+                ))
+            })?;
+            for error in &found.unusable {
+                eprintln!("warning: {format}: {error}; lines of this format are not read by it");
+            }
+            Ok(found.layouts)
+        }
         Err(error) if format.starts_with(['/', '.']) => {
             let message = format!("error: cannot read {format}: {error}");
             Err(Failed { exit: Exit::Environment, message })

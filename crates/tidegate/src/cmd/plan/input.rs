@@ -155,8 +155,8 @@ fn within(series: Series, setup: &Setup) -> Result<Series, Failed> {
 /// Reads logs; Ctrl-C ends the program, as there is nothing to save.
 fn of_logs(args: &PlanArgs, setup: &Setup) -> Result<Input, Failed> {
     let options = args.reading.options()?;
-    let sources =
-        logs::sources(&args.files, &options, &[]).map_err(|error| Failed::environment(&error))?;
+    let sources = logs::sources(&args.files, &options, &[])
+        .map_err(|error| Failed { exit: Exit::Environment, message: format!("error: {error}") })?;
     let make = || Arriving { aggregate: Aggregate::new(setup), offsets: BTreeMap::new() };
     let scanned = logs::scan(&sources, &options, make);
     let failures = scanned.outcomes.iter().filter_map(|outcome| outcome.failure.as_ref());
