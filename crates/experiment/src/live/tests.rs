@@ -145,6 +145,29 @@ fn a_unit_is_exposed_once() {
     assert_eq!(arms.arms.iter().map(|arm| arm.units).sum::<u64>(), 0, "and it is quarantined");
 }
 
+/// A new salt deals the units anew: those who keep their variant belong to the new deal as well.
+#[test]
+fn whoever_keeps_a_variant_counts_in_a_new_deal() {
+    let memory = Arc::new(Memory::default());
+    let phases = json!({ "phases": [
+        {"since": 0, "weights": [1, 1]}, {"since": 1, "weights": [1, 1], "salt": "two"},
+        {"since": 2, "weights": [1, 2], "salt": "two"},
+    ] });
+    let live = start(&memory, set(phases), ServiceLimits::default());
+    for phase in [0, 1, 1, 2] {
+        for unit in ["a", "b"] {
+            live.expose(&Served { phase, ..served(unit, 1) });
+        }
+    }
+    live.flush();
+    let summary = memory.ledger();
+    let summary = crate::ledger::Ledger::summary(&summary, "checkout").unwrap();
+    let units = |phase| summary.arms.iter().filter(|it| it.phase == phase).map(|it| it.units).sum();
+    let units: [u64; 3] = [units(0), units(1), units(2)];
+    assert_eq!((units, summary.quarantined), ([2, 2, 0], 0));
+    assert_eq!(memory.exposures().len(), 6, "once in each phase");
+}
+
 #[test]
 fn what_the_journal_does_not_take_is_tried_again() {
     let memory = Arc::new(Memory::default());

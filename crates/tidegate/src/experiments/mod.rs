@@ -8,6 +8,7 @@ mod kept;
 mod read;
 mod request;
 mod secret;
+mod treat;
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
