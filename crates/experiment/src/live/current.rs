@@ -36,6 +36,26 @@ pub struct GatewayExperiment {
     pub vary_country: bool,
 }
 
+/// Why an exposure cannot count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uncountable {
+    /// The experiment did not run at that time.
+    Unknown,
+    /// The unit has a fixed variant.
+    Fixed,
+}
+
+impl Uncountable {
+    /// The word in APIs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Uncountable::Unknown => "unknown",
+            Uncountable::Fixed => "fixed",
+        }
+    }
+}
+
 /// What an experiment has to do with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concern {
@@ -119,6 +139,21 @@ impl Current {
     #[must_use]
     pub fn next_boundary(&self, now: UnixMillis) -> Option<UnixMillis> {
         self.boundaries.get(self.boundaries_before(now)).copied()
+    }
+
+    /// Why somebody else's word that a unit was exposed cannot count, if so.
+    #[must_use]
+    pub fn uncountable(&self, index: usize, unit: &str, at: UnixMillis) -> Option<Uncountable> {
+        let experiment = self.experiment(index)?;
+        let schedule = experiment.schedule;
+        let first = experiment.phases.first().map_or(UnixMillis::MAX, |phase| phase.since);
+        let ran = experiment.status != Status::Draft
+            && schedule.start.unwrap_or(0).max(first) <= at
+            && schedule.end.is_none_or(|end| at < end);
+        match ran {
+            false => Some(Uncountable::Unknown),
+            true => self.set.is_fixed(index, unit).then_some(Uncountable::Fixed),
+        }
     }
 
     /// The payload of GrowthBook's SDK API, as JSON.
