@@ -244,6 +244,37 @@ fn sticky_units_stay_through_changes_and_restarts() {
     assert_eq!(live.numbers().unkept, 100);
 }
 
+/// A kept variant counts for those that depend on it, too.
+#[test]
+fn prerequisites_see_what_was_kept() {
+    let with_child = |sticky: ExperimentSet| {
+        let mut child = sticky.experiments[0].clone();
+        child.key = "child".to_owned();
+        child.sticky = None;
+        child.prerequisites = serde_json::from_value(json!([
+            { "experiment": "checkout", "variants": ["new"] },
+        ]))
+        .unwrap();
+        ExperimentSet { experiments: vec![sticky.experiments[0].clone(), child], ..sticky }
+    };
+    let live = start(&Arc::default(), with_child(set(json!({ "sticky": {} }))), Default::default());
+    let takes_part = |live: &Live, unit: &str| {
+        let current = live.current();
+        let ids = (Some(unit), None);
+        let decided = live.decide(&current, 1, ids, &Context::default(), live.now()).unwrap();
+        decided.variant.is_some()
+    };
+    let units: Vec<String> = (0..50).map(|unit| unit.to_string()).collect();
+    let is_new = |live: &Live, unit: &str| decide(live, Some(unit), None).variant == Some(1);
+    let before: Vec<bool> = units.iter().map(|unit| is_new(&live, unit)).collect();
+    let mut moved = with_child(set(json!({ "sticky": {} })));
+    moved.experiments[0].phases[0].weights = vec![0, 1];
+    live.replace(moved, &[]).unwrap();
+    let after: Vec<bool> = units.iter().map(|unit| takes_part(&live, unit)).collect();
+    assert!(before.contains(&true) && before.contains(&false));
+    assert_eq!(after, before);
+}
+
 #[test]
 fn login_keeps_the_variant_on_every_device() {
     let memory = Arc::new(Memory::default());
