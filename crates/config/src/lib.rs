@@ -30,6 +30,7 @@ mod url;
 
 pub use crate::experiment::{
     EXPERIMENTS_ADDRESS, EXPERIMENTS_DATA, parse_experiments, read_experiments,
+    read_joining_experiments,
 };
 pub use crate::gateway::{
     GATEWAY_WORKERS_MAX, LIMIT_KEYS_MAX, PAGE_BYTES_MAX, RATE_LIMITS_MAX, RETRIES_MAX,

@@ -218,6 +218,31 @@ fn layers_do_not_overlap_and_hash_one_id() {
     assert!(problem[0].contains("hash different ids"), "{problem:?}");
 }
 
+/// The id of one would decide the other for somebody else.
+#[test]
+fn prerequisites_hash_the_same_id() {
+    let experiment = |key: &str, more: Value| {
+        let mut experiment = base();
+        let fields = experiment.as_object_mut().unwrap();
+        fields["key"] = json!(key);
+        fields.extend(more.as_object().unwrap().clone());
+        experiment
+    };
+    let needs = json!([{ "experiment": "a", "variants": ["new"] }]);
+    let own = base()["unit"].clone();
+    for (unit, count) in [
+        (own, 0),
+        (json!({ "device": {"header": "x-other"} }), 1),
+        (json!({ "user": {"claim": "sub"}, "identity": "user" }), 1),
+    ] {
+        let child = experiment("b", json!({ "unit": unit, "prerequisites": needs }));
+        let set = json!({ "experiments": [experiment("a", json!({})), child] });
+        let found = problems(&serde_json::from_value(set).unwrap());
+        assert_eq!(found.len(), count, "{found:?}");
+        assert!(found.iter().all(|it| it.contains("hash different ids")), "{found:?}");
+    }
+}
+
 #[test]
 fn prerequisites_that_are_too_dear_are_refused() {
     let experiment = |index: usize| {

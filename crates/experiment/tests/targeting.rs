@@ -1,6 +1,6 @@
 //! Conditions on requests and attributes.
 
-use experiment::targeting::{Condition, Matcher, PlainFacts};
+use experiment::targeting::{Condition, Field, Matcher, PlainFacts};
 use serde_json::{Value, json};
 
 fn facts() -> PlainFacts {
@@ -77,6 +77,36 @@ fn every_test_of_every_field() {
     ] {
         let condition = json!({"match": {"field": field, "is": is}});
         assert_eq!(matches(condition.clone()), expected, "{condition}");
+    }
+}
+
+/// What holds for some request of the same place, whatever the rest of it is.
+#[test]
+fn what_is_not_known_may_hold() {
+    let place = |is: Value| json!({"match": {"field": "path", "is": is}});
+    let (here, there) = (place(json!({"prefix": "/shop"})), place(json!({"prefix": "/blog"})));
+    // Neither holds for the request itself.
+    let pro = json!({"match": {"field": "header:x-plan", "is": {"eq": "free"}}});
+    let none = json!({"not": {"match": {"field": "cookie:theme", "is": {"eq": "dark"}}}});
+    for (condition, expected) in [
+        (here.clone(), true),
+        (there.clone(), false),
+        (pro.clone(), true),
+        (none.clone(), true),
+        (json!({"all": [here, pro]}), true),
+        (json!({"all": [pro, there]}), false),
+        (json!({"any": [pro, there]}), true),
+        (json!({"any": [there, there]}), false),
+        (json!({"any": []}), false),
+        (json!({"not": {"any": [here, pro]}}), false),
+        (json!({"not": {"all": [here, none]}}), true),
+        (json!({"growthbook": {"age": {"$lt": 18}}}), true),
+    ] {
+        let condition: Condition = serde_json::from_value(condition).unwrap();
+        let matcher = Matcher::new(&condition).unwrap();
+        let is_known = |field: &Field| matches!(field, Field::Path);
+        assert_eq!(matcher.may_match(&facts(), is_known), expected, "{condition:?}");
+        assert_eq!(matcher.may_match(&facts(), |_| true), matcher.matches(&facts()));
     }
 }
 

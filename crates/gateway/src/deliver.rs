@@ -16,7 +16,7 @@ use crate::exchange::{Done, Exchange};
 use crate::failure::FailureKind;
 use crate::forward::Started;
 use crate::params::{Coding, Route};
-use crate::{cors, edit};
+use crate::{cors, edit, outgoing};
 
 impl Exchange<'_> {
     /// Sends an answer.
@@ -70,6 +70,9 @@ impl Exchange<'_> {
                 cors::decorate(cors, &self.request.head.fields, &mut answer.fields);
             }
             edit::apply(&rules.response_fields, self.request.values(), &mut answer.fields);
+        }
+        if self.told.members(Name::CacheControl).any(|it| it == b"private") {
+            outgoing::unpublish(&mut answer.fields);
         }
         for field in self.told.iter() {
             answer.fields.push(field.name, field.value);

@@ -45,8 +45,8 @@ pub(crate) struct Exchange<'a> {
 enum Treated {
     /// A redirect is the answer.
     Redirect(u16, String),
-    /// This upstream answers, or the route's.
-    Upstream(Option<usize>),
+    /// This upstream answers, or the route's; whether the path was rewritten.
+    Upstream(Option<usize>, bool),
 }
 
 /// How an exchange ended.
@@ -171,16 +171,16 @@ impl Exchange<'_> {
             }
             Action::Respond(page) => self.send(Answer::page(page)).await,
             Action::Forward(split) => {
-                let treated = match self.treat() {
+                let (treated, rewritten) = match self.treat() {
                     Treated::Redirect(status, location) => {
                         return self.send(Answer::redirect(status, &location)).await;
                     }
-                    Treated::Upstream(index) => index,
+                    Treated::Upstream(index, rewritten) => (index, rewritten),
                 };
                 let upstream = treated
                     .unwrap_or_else(|| outgoing::choose_upstream(split, &mut *self.core.rng()));
                 let backend = self.view.upstreams.get(upstream).ok_or(FailureKind::Internal)?;
-                if let Some(rewrite) = &rules.rewrite {
+                if let Some(rewrite) = rules.rewrite.as_ref().filter(|_| !rewritten) {
                     self.request.rewrite(rewrite);
                 }
                 match backend {
@@ -198,10 +198,10 @@ impl Exchange<'_> {
     /// Asks experiments what the request is served, and does it.
     fn treat(&mut self) -> Treated {
         let Some(experiments) = &self.core.shared.experiments else {
-            return Treated::Upstream(None);
+            return Treated::Upstream(None, false);
         };
         let request = &mut *self.request;
-        let mut treatment = experiments.treat(&request.asked());
+        let mut treatment = experiments.treat(&request.asked(&self.view.params.upstreams));
         request.variants.push_str(&treatment.variants);
         for (name, value) in &treatment.request_fields {
             edit::set(&mut request.head.fields, name, value);
@@ -212,13 +212,14 @@ impl Exchange<'_> {
         if let Some((from, to)) = &treatment.rewrite {
             request.rewrite(&Rewrite { prefix: from.clone(), with: to.clone() });
         }
+        let rewritten = treatment.rewrite.is_some();
         let named = treatment.upstream.as_ref();
         let index = named.and_then(|name| self.view.upstream_named(name));
         let redirect = treatment.redirect.take();
         self.record.treatment = Some(treatment);
         match redirect {
             Some((status, location)) => Treated::Redirect(status, location),
-            None => Treated::Upstream(index),
+            None => Treated::Upstream(index, rewritten),
         }
     }
 

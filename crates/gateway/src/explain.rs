@@ -7,11 +7,12 @@ use traffic::{Fields, Name};
 use wire::{HeadError, RequestHead};
 
 use crate::params::{
-    Action, GatewayParams, LimitKey, LimitUnit, Match, PathMatch, QueryKey, Route, UpstreamKind,
+    Action, GatewayParams, LimitKey, LimitUnit, Match, PathMatch, QueryKey, Rewrite, Route,
+    UpstreamKind,
 };
 use crate::request::{Origin, Request};
 use crate::router::{Matched, Router};
-use crate::treatment::Asked;
+use crate::treatment::{Asked, Treatment};
 use crate::{acl, outgoing};
 
 /// A request to be explained.
@@ -31,14 +32,14 @@ pub struct Question {
 pub type Explanation = Vec<(&'static str, String)>;
 
 /// Explains what would happen to a request. `experiments` explains what they would do with one that
-/// is forwarded.
+/// is forwarded, and does it.
 ///
 /// # Errors
 /// What is wrong with the request itself.
 pub fn explain(
     params: &GatewayParams,
     question: &Question,
-    experiments: impl FnOnce(&Asked<'_>) -> Explanation,
+    experiments: impl FnOnce(&Asked<'_>) -> (Explanation, Treatment),
 ) -> Result<Explanation, HeadError> {
     let (scheme, rest) = match question.url.split_once("://") {
         Some(("https", rest)) => ("https", rest),
@@ -92,10 +93,13 @@ pub fn explain(
     }
     limits(route, &mut lines);
     cache(route, &request, &mut lines);
+    let mut treatment = Treatment::default();
     if matches!(route.action, Action::Forward(_)) {
-        lines.extend(experiments(&request.asked()));
+        let (told, treated) = experiments(&request.asked(&params.upstreams));
+        lines.extend(told);
+        treatment = treated;
     }
-    action(params, route, &mut request, &mut lines);
+    action(params, route, &mut request, &treatment, &mut lines);
     Ok(lines)
 }
 
@@ -183,7 +187,17 @@ fn cache(route: &Route, request: &Request, lines: &mut Explanation) {
     lines.push(("cache", format!("store `{}`, key {key}, and what `Vary` names", cache.store)));
 }
 
-fn action(params: &GatewayParams, route: &Route, request: &mut Request, lines: &mut Explanation) {
+fn action(
+    params: &GatewayParams,
+    route: &Route,
+    request: &mut Request,
+    treatment: &Treatment,
+    lines: &mut Explanation,
+) {
+    if let Some((status, location)) = &treatment.redirect {
+        lines.push(("answer", format!("{status}, Location: {location}, by the experiment")));
+        return;
+    }
     match &route.action {
         Action::Redirect { status, to } => {
             let location = crate::redirect::location(to, request.parts());
@@ -191,9 +205,14 @@ fn action(params: &GatewayParams, route: &Route, request: &mut Request, lines: &
         }
         Action::Respond(page) => lines.push(("answer", format!("{}, a fixed page", page.status))),
         Action::Forward(split) => {
-            if let Some(rewrite) = &route.rewrite {
+            if let Some((prefix, with)) = treatment.rewrite.clone() {
+                request.rewrite(&Rewrite { prefix, with });
+            } else if let Some(rewrite) = &route.rewrite {
                 request.rewrite(rewrite);
             }
+            let named = |name: &String| params.upstreams.iter().position(|it| it.name == *name);
+            let chosen = treatment.upstream.as_ref().and_then(named).map(|index| [(index, 1)]);
+            let split = chosen.as_ref().map_or(split.as_slice(), |chosen| &chosen[..]);
             let total: u64 = split.iter().map(|(_, weight)| u64::from(*weight)).sum();
             for (index, weight) in split {
                 let Some(upstream) = params.upstreams.get(*index) else { continue };

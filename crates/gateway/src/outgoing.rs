@@ -149,6 +149,26 @@ fn push_via(fields: &mut Fields, via: &str, http2: bool) {
     fields.push_known(Name::Via, &value[..4 + via.len()]);
 }
 
+/// Takes back that shared caches may keep an answer which is one visitor's: `public` and `s-maxage`
+/// (RFC 9111 section 5.2.2), and what is said to CDNs alone (RFC 9213).
+pub(crate) fn unpublish(fields: &mut Fields) {
+    fields.remove(Name::CdnCacheControl);
+    fields.remove_named("Surrogate-Control");
+    let is_public = |member: &[u8]| {
+        let name = member.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        name.eq_ignore_ascii_case(b"public") || name.eq_ignore_ascii_case(b"s-maxage")
+    };
+    let members: Vec<&[u8]> = fields.members(Name::CacheControl).collect();
+    if members.iter().any(|member| is_public(member)) {
+        let kept: Vec<&[u8]> = members.into_iter().filter(|member| !is_public(member)).collect();
+        let kept = kept.join(&b", "[..]);
+        fields.remove(Name::CacheControl);
+        if !kept.is_empty() {
+            fields.push_known(Name::CacheControl, &kept);
+        }
+    }
+}
+
 /// The same request over https.
 pub(crate) fn https_location(request: &Request, port: u16) -> String {
     let port = if port == 443 { String::new() } else { format!(":{port}") };

@@ -9,7 +9,7 @@ use wire::{BodyLength, HeadError, RequestHead};
 
 use crate::core::Core;
 use crate::failure::FailureKind;
-use crate::params::HashKey;
+use crate::params::{HashKey, Upstream};
 use crate::treatment::Asked;
 
 /// What is known about a client's connection.
@@ -172,7 +172,7 @@ impl Request {
     }
 
     /// The request as experiments look at it.
-    pub(crate) fn asked(&self) -> Asked<'_> {
+    pub(crate) fn asked<'a>(&'a self, upstreams: &'a [Upstream]) -> Asked<'a> {
         Asked {
             method: &self.head.method,
             scheme: self.scheme,
@@ -182,6 +182,7 @@ impl Request {
             fields: &self.head.fields,
             client: self.client,
             unix_us: self.start_us,
+            upstreams,
         }
     }
 

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use traffic::Fields;
 
+use crate::params::Upstream;
+
 /// A request, as far as experiments look at it.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
@@ -25,6 +27,8 @@ pub struct Asked<'a> {
     pub client: IpAddr,
     /// Microseconds since the Unix epoch.
     pub unix_us: i64,
+    /// The upstreams there are.
+    pub upstreams: &'a [Upstream],
 }
 
 /// What a request is served.
@@ -35,7 +39,8 @@ pub struct Treatment {
     pub variants: String,
     /// Name of the upstream that answers, instead of the route's.
     pub upstream: Option<String>,
-    /// A prefix of the path, and what is sent to the server instead of it.
+    /// A prefix of the path, and what is sent to the server instead of it; instead of the route's
+    /// own rewriting.
     pub rewrite: Option<(String, String)>,
     /// Fields that the request gets, in place of those of the same name.
     pub request_fields: Vec<(String, String)>,

@@ -32,11 +32,11 @@ const PLACED: [&str; 14] = [
     "salts",
 ];
 
-/// Reads one, with its plan.
+/// Reads one, with its plan. `upstreams` are those there are, when that is known.
 pub(super) fn read<'a>(
     node: &Node<'a>,
     place: &str,
-    upstreams: &[&str],
+    upstreams: Option<&[&str]>,
     places: &mut Places,
 ) -> Option<(Experiment, Plan)> {
     check_name(node);
@@ -106,7 +106,7 @@ pub(super) fn read<'a>(
 fn read_variants(
     table: &mut Table<'_>,
     place: &str,
-    upstreams: &[&str],
+    upstreams: Option<&[&str]>,
     places: &mut Places,
 ) -> Option<Vec<variant::Read>> {
     let nodes = table.required("variant")?.entries()?;

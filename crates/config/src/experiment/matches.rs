@@ -25,8 +25,7 @@ pub(super) fn read(node: &Node<'_>) -> Option<Condition> {
         }
         if let Some(node) = table.get("path-prefix") {
             let prefixes = strings(&node).into_iter();
-            let each = prefixes.map(|prefix| matching(Field::Path, Test::Prefix(prefix))).collect();
-            parts.push(Some(any(each)));
+            parts.push(Some(any(prefixes.flat_map(below).collect())));
         }
         if let Some(node) = table.get("client") {
             parts.push(Some(matching(Field::Client, Test::Cidr(nets(&node)))));
@@ -49,6 +48,15 @@ pub(super) fn read(node: &Node<'_>) -> Option<Condition> {
         let mut parts: Vec<Condition> = parts.into_iter().collect::<Option<_>>()?;
         Some(if parts.len() == 1 { parts.remove(0) } else { Condition::All(parts) })
     })
+}
+
+/// Paths that are a prefix or go on with another segment, as the routes of the gateway have it.
+fn below(prefix: String) -> Vec<Condition> {
+    if prefix.is_empty() || prefix.ends_with('/') {
+        return vec![matching(Field::Path, Test::Prefix(prefix))];
+    }
+    let segments = Test::Prefix(format!("{prefix}/"));
+    vec![matching(Field::Path, Test::Eq(prefix)), matching(Field::Path, segments)]
 }
 
 fn nets(node: &Node<'_>) -> Vec<IpNet> {

@@ -42,6 +42,30 @@ pub fn read_experiments(path: &Path) -> Result<Option<(ServiceParams, Declared)>
     parse_experiments(&path.display().to_string(), &text, path.parent().unwrap_or(Path::new("")))
 }
 
+/// The same for a file of experiments that are to join those of a gateway: `upstreams` are the
+/// gateway's, or `None` when they are not known, so that any name is taken.
+///
+/// # Errors
+/// As [`read_experiments`].
+pub fn read_joining_experiments(
+    path: &Path,
+    upstreams: Option<&[String]>,
+) -> Result<Option<(ServiceParams, Declared)>, Errors> {
+    let text = read_text(Kind::Gateway, path)?;
+    let upstreams = upstreams.map_or(Upstreams::Any, Upstreams::Known);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    parse(&path.display().to_string(), &text, folder, upstreams)
+}
+
+/// Which upstreams variants may name.
+#[derive(Debug, Clone, Copy)]
+enum Upstreams<'a> {
+    /// Those of the same file.
+    OfFile,
+    Known(&'a [String]),
+    Any,
+}
+
 /// Reads the text of a gateway file. `name` is shown in errors; the names of other files are
 /// relative to `folder`.
 ///
@@ -52,6 +76,15 @@ pub fn parse_experiments(
     text: &str,
     folder: &Path,
 ) -> Result<Option<(ServiceParams, Declared)>, Errors> {
+    parse(name, text, folder, Upstreams::OfFile)
+}
+
+fn parse(
+    name: &str,
+    text: &str,
+    folder: &Path,
+    upstreams: Upstreams<'_>,
+) -> Result<Option<(ServiceParams, Declared)>, Errors> {
     let sink = Sink::of_text(Kind::Gateway, name, text);
     let Some(document) = parse_toml(&sink, text) else { return sink.finish(None) };
     let beginning = (0, 0).into();
@@ -60,21 +93,29 @@ pub fn parse_experiments(
             table.take_rest();
             return Some(None);
         }
-        read_document(table, folder).map(Some)
+        read_document(table, folder, upstreams).map(Some)
     });
     sink.finish(found)
 }
 
-fn read_document<'a>(table: &mut Table<'a>, folder: &'a Path) -> Option<(ServiceParams, Declared)> {
+fn read_document<'a>(
+    table: &mut Table<'a>,
+    folder: &'a Path,
+    upstreams: Upstreams<'a>,
+) -> Option<(ServiceParams, Declared)> {
     let service = service::read(table, folder);
-    let upstreams = names(table, "upstream");
+    let upstreams: Option<Vec<&str>> = match upstreams {
+        Upstreams::OfFile => Some(names(table, "upstream")),
+        Upstreams::Known(names) => Some(names.iter().map(String::as_str).collect()),
+        Upstreams::Any => None,
+    };
     let mut places = Places::default();
     let mut declared = Declared::default();
     let mut whole = true;
     for (index, node) in each(table, "experiment").into_iter().enumerate() {
         places.add(format!("experiments[{index}]"), node.key.at);
         let place = format!("experiments[{index}]");
-        match definition::read(&node, &place, &upstreams, &mut places) {
+        match definition::read(&node, &place, upstreams.as_deref(), &mut places) {
             Some((experiment, plan)) => {
                 places.add(format!("plan {}", experiment.key), node.key.at);
                 declared.plans.push((experiment.key.clone(), plan));

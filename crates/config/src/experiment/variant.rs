@@ -16,7 +16,7 @@ pub(super) struct Read {
 }
 
 /// Reads one.
-pub(super) fn read(node: &Node<'_>, upstreams: &[&str]) -> Option<Read> {
+pub(super) fn read(node: &Node<'_>, upstreams: Option<&[&str]>) -> Option<Read> {
     node.table("a variant", |table| {
         let weight = whole(table, "weight", 0..=i32::MAX as u32);
         let ranges = table.get("ranges").map_or_else(Vec::new, |node| read_ranges(&node));
@@ -41,11 +41,13 @@ fn read_ranges(node: &Node<'_>) -> Vec<[f64; 2]> {
     node.list().unwrap_or_default().iter().filter_map(pair).collect()
 }
 
-fn read_actions(table: &mut Table<'_>, upstreams: &[&str]) -> Option<Vec<Action>> {
+fn read_actions(table: &mut Table<'_>, upstreams: Option<&[&str]>) -> Option<Vec<Action>> {
     let mut actions = Vec::new();
     if let Some(node) = table.get("upstream") {
         let name = node.owned_text()?;
-        if !upstreams.contains(&name.as_str()) {
+        if let Some(upstreams) = upstreams
+            && !upstreams.contains(&name.as_str())
+        {
             let message = format!("there is no upstream `{}`", name.escape_debug());
             let problem = node.problem(Code::UnknownName, message, "");
             node.sink.add(problem.help_nearest(&name, upstreams.iter().copied()));

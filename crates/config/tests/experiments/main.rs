@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use config::experiment::import::{ImportOptions, Imported, System, import};
-use config::{Look, parse_experiments, parse_gateway, read_experiments};
+use config::{Look, parse_experiments, parse_gateway, read_experiments, read_joining_experiments};
 use experiment::analysis::{Correction, Method, Mode, Rule, Spending};
 use experiment::automation::Declared;
 use experiment::ledger::{DAY_US, Dimension, MetricKind};
@@ -35,12 +35,9 @@ fn the_contract_example_reads_as_written() {
     assert_eq!((checkout.status, checkout.coverage), (Status::Running, Share::ALL));
     assert_eq!(checkout.unit.device, Some(Source::Cookie("uid".into())));
     assert!(checkout.unit.create);
-    let prefix = Condition::Match {
-        field: Field::Path,
-        is: Test::Prefix("/checkout".into()),
-        ignore_case: false,
-    };
-    assert_eq!(checkout.targeting, Some(prefix));
+    let path = |is| Condition::Match { field: Field::Path, is, ignore_case: false };
+    let below = [Test::Eq("/checkout".into()), Test::Prefix("/checkout/".into())].map(path);
+    assert_eq!(checkout.targeting, Some(Condition::Any(below.into())), "as routes have it");
     assert_eq!(checkout.primary.as_deref(), Some("purchase-rate"));
     assert_eq!(checkout.guardrails, ["p95-latency", "error-rate"]);
     let keys: Vec<_> = checkout.variants.iter().map(|it| it.key.as_str()).collect();
@@ -55,6 +52,17 @@ fn the_contract_example_reads_as_written() {
         lookback_us: 0,
     };
     assert_eq!((&metric.measure, metric.better, metric.margin), (&expected, Better::Higher, 0.05));
+}
+
+/// Experiments that join those of a gateway are served by its upstreams, not by their own file's.
+#[test]
+fn upstreams_are_those_of_the_gateway() {
+    let path = Path::new("tests/experiments/ok/contract.toml");
+    let read = |names: Option<&[String]>| read_joining_experiments(path, names);
+    assert!(read(None).is_ok());
+    assert!(read(Some(&["shop-v2".to_owned()])).is_ok());
+    let errors = read(Some(&["shop".to_owned()])).unwrap_err().render(Look::Plain);
+    assert!(errors.contains("there is no upstream `shop-v2`"), "{errors}");
 }
 
 #[test]

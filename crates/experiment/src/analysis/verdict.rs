@@ -20,7 +20,38 @@ pub(super) fn days(question: &Question<'_>) -> f64 {
     question.now.saturating_sub(began) as f64 / DAY_MS
 }
 
+/// What follows. Of an experiment that does not run nothing does: what was found is told.
 pub(super) fn of(
+    question: &Question<'_>,
+    health: &HealthReport,
+    metrics: &[MetricView],
+    guardrails: &[GuardrailView],
+) -> Verdict {
+    let found = found(question, health, metrics, guardrails);
+    if question.experiment.status == Status::Running || found.standing == Standing::Idle {
+        return found;
+    }
+    let status = match question.experiment.status {
+        Status::Draft => "is a draft",
+        Status::Paused => "is paused",
+        Status::Running | Status::Stopped => "is stopped",
+    };
+    let what = match found.standing {
+        Standing::Waiting => {
+            let units = health.arms.iter().map(|arm| arm.units).sum();
+            let planned = grouped(question.plan.units);
+            format!("{} of {planned} planned units are there", grouped(units))
+        }
+        _ => found.text,
+    };
+    let mut reasons = vec![what];
+    reasons.extend(found.reasons);
+    let text = format!("the experiment {status}, so nothing is decided");
+    Verdict { standing: Standing::Idle, variant: found.variant, text, reasons }
+}
+
+/// What an experiment shows, as if it went on.
+fn found(
     question: &Question<'_>,
     health: &HealthReport,
     metrics: &[MetricView],

@@ -98,6 +98,17 @@ impl Operator {
     }
 }
 
+impl Operator {
+    /// Who declared an experiment last: the name in the audit log.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub fn declared_by(&self, key: &str) -> Result<Option<String>, OperateError> {
+        let last = self.control().audit(Some(&format!("{KIND_DECLARED}/{key}")), 1)?;
+        Ok(last.into_iter().next().map(|entry| entry.who))
+    }
+}
+
 /// A test that ramps up begins with the first step.
 pub(super) fn begin_small(experiment: &mut Experiment) {
     if let Some(&step) = experiment.policy.ramp.first() {

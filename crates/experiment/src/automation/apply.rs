@@ -3,7 +3,7 @@
 use super::state::{Stage, State, UNDO_MAX, Undo};
 use super::{Action, layout};
 use crate::model::limits::PHASES_MAX;
-use crate::model::{Experiment, Phase, UnixMillis};
+use crate::model::{Experiment, Phase, Share, Status, UnixMillis};
 
 /// Why something cannot be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,8 +24,17 @@ pub enum ApplyError {
     #[error("an experiment has at most {PHASES_MAX} phases: stop it and begin another one")]
     Phases,
     /// There is nothing to take back.
-    #[error("there is no action that could be taken back")]
+    #[error(
+        "there is no change of shares that could be taken back; what was started is stopped or \
+         paused, and what was paused is started"
+    )]
     Nothing,
+    /// Nobody would get it.
+    #[error("a roll-out of which 100% is held back reaches nobody: hold back less")]
+    NoRollOut,
+    /// It does not run.
+    #[error("\"{0}\" is over or has not begun: everybody gets the site as it is")]
+    NotRunning(String),
 }
 
 /// Changes an experiment, and notes how to take the change back. Nothing changes on an error, nor
@@ -81,6 +90,9 @@ fn change(
         Action::None | Action::Hold { .. } | Action::Notify { .. } => {}
         Action::RollBack { variant, .. } => {
             let index = treatment(experiment, variant)?;
+            if matches!(experiment.status, Status::Stopped | Status::Draft) {
+                return Err(ApplyError::NotRunning(experiment.key.clone()));
+            }
             if layout::share(experiment, index) == 0.0 {
                 return Err(ApplyError::NotServed(variant.clone()));
             }
@@ -96,6 +108,9 @@ fn change(
         }
         Action::Ship { variant, hold_back, .. } => {
             let index = treatment(experiment, variant)?;
+            if *hold_back == Share::ALL {
+                return Err(ApplyError::NoRollOut);
+            }
             state.rolled_back.retain(|key| key != variant);
             let (variant, hold_back) = (variant.clone(), *hold_back);
             state.stage = match layout::next_share(experiment, &variant, hold_back) {
@@ -125,7 +140,7 @@ fn change(
     Ok(())
 }
 
-fn rolling(experiment: &Experiment, variant: String, hold_back: crate::model::Share) -> Stage {
+fn rolling(experiment: &Experiment, variant: String, hold_back: Share) -> Stage {
     match layout::next_share(experiment, &variant, hold_back) {
         Some(_) => Stage::RollingOut { variant, hold_back },
         None => Stage::Shipped { variant, hold_back },
@@ -148,7 +163,7 @@ fn treatment(experiment: &Experiment, key: &str) -> Result<u16, ApplyError> {
     }
 }
 
-/// Takes back the last change: a new phase with the weights of before. Returns what was taken back,
+/// Takes back the last change of shares: a new phase with the weights of before. Returns what was taken back,
 /// in a word.
 ///
 /// # Errors

@@ -70,7 +70,7 @@ pub enum Command {
         #[serde(default)]
         reason: String,
     },
-    /// Takes the last action back.
+    /// Takes the last change of shares back.
     Revert {
         /// Key of the experiment.
         experiment: String,

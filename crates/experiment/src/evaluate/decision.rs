@@ -13,7 +13,7 @@ pub struct Context<'a> {
     pub facts: &'a dyn Facts,
     /// The user agent is a program's ([`crate::targeting::is_bot`]).
     pub bot: bool,
-    /// Fetched ahead of a visit ([`crate::targeting::is_prefetch`]).
+    /// Fetched ahead of a visit ([`crate::targeting::is_prefetch`]), or only its head.
     pub prefetch: bool,
     /// Variants by experiment that somebody who may has asked for: the caller has checked the
     /// signature of the link.

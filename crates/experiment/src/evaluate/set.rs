@@ -94,6 +94,12 @@ impl Set {
         self.by_key.get(key).copied()
     }
 
+    /// Whether a unit has a fixed variant in the experiment at an index, which is never counted.
+    #[must_use]
+    pub fn is_fixed(&self, index: usize, unit: &str) -> bool {
+        self.ready.get(index).is_some_and(|ready| ready.overrides.contains_key(unit))
+    }
+
     /// Decides one experiment. `None` when there is none of this key.
     ///
     /// * `sticky`: the kept assignments of the unit whose id the decision's experiment hashes; none

@@ -3,7 +3,7 @@
 use super::growthbook;
 use crate::evaluate::Set;
 use crate::model::{Action, Experiment, ExperimentSet, Problem, Source, Status, UnixMillis};
-use crate::targeting::{Facts, Matcher};
+use crate::targeting::{Facts, Field, Matcher};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 use xxhash_rust::xxh3::xxh3_128;
@@ -28,10 +28,43 @@ pub struct GatewayExperiment {
     /// Its index in the set.
     pub index: usize,
     targeting: Option<Matcher>,
-    /// The request field that answers depend on (`Vary`), when units are in one.
+    /// Request fields that answers depend on (`Vary`): where units are, and what is asked of them.
     pub vary: Vec<&'static str>,
-    /// Names of headers that hold units, for `Vary`.
+    /// The same, for fields that the configuration names.
     pub vary_headers: Vec<String>,
+    /// Whether answers depend on the country, for `Vary` of the header that tells it.
+    pub vary_country: bool,
+}
+
+/// Why an exposure cannot count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uncountable {
+    /// The experiment did not run at that time.
+    Unknown,
+    /// The unit has a fixed variant.
+    Fixed,
+}
+
+impl Uncountable {
+    /// The word in APIs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Uncountable::Unknown => "unknown",
+            Uncountable::Fixed => "fixed",
+        }
+    }
+}
+
+/// What an experiment has to do with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concern {
+    /// Nothing.
+    None,
+    /// It is not for this request, but for others of the same URL: what is answered depends on it.
+    Url,
+    /// It is for this request.
+    Request,
 }
 
 impl Current {
@@ -45,7 +78,10 @@ impl Current {
         let text = serde_json::to_vec(&source).unwrap_or_default();
         let gateway = source.experiments.iter().enumerate();
         let gateway = gateway.filter(|(_, each)| is_served_by_gateway(each));
-        let gateway = gateway.map(|(index, each)| GatewayExperiment::new(index, each)).collect();
+        let make = |(index, _)| GatewayExperiment::new(index, &source.experiments);
+        let mut gateway: Vec<GatewayExperiment> = gateway.filter_map(make).collect();
+        // Of several that want the same, the first by name has its way.
+        gateway.sort_by_key(|each| source.experiments.get(each.index).map(|it| &it.key));
         Ok(Current {
             version: format!("{:032x}", xxh3_128(&text)),
             boundaries: boundaries(&source),
@@ -105,6 +141,21 @@ impl Current {
         self.boundaries.get(self.boundaries_before(now)).copied()
     }
 
+    /// Why somebody else's word that a unit was exposed cannot count, if so.
+    #[must_use]
+    pub fn uncountable(&self, index: usize, unit: &str, at: UnixMillis) -> Option<Uncountable> {
+        let experiment = self.experiment(index)?;
+        let schedule = experiment.schedule;
+        let first = experiment.phases.first().map_or(UnixMillis::MAX, |phase| phase.since);
+        let ran = experiment.status != Status::Draft
+            && schedule.start.unwrap_or(0).max(first) <= at
+            && schedule.end.is_none_or(|end| at < end);
+        match ran {
+            false => Some(Uncountable::Unknown),
+            true => self.set.is_fixed(index, unit).then_some(Uncountable::Fixed),
+        }
+    }
+
     /// The payload of GrowthBook's SDK API, as JSON.
     #[must_use]
     pub fn growthbook_payload(&self, now: UnixMillis) -> Arc<str> {
@@ -121,10 +172,11 @@ impl Current {
 }
 
 impl GatewayExperiment {
-    fn new(index: usize, experiment: &Experiment) -> GatewayExperiment {
+    fn new(index: usize, all: &[Experiment]) -> Option<GatewayExperiment> {
+        let experiment = all.get(index)?;
         // The set was checked: its conditions can be compiled.
         let targeting = experiment.targeting.as_ref().and_then(|each| Matcher::new(each).ok());
-        let (mut vary, mut vary_headers) = (Vec::new(), Vec::new());
+        let (mut vary, mut vary_headers, mut vary_country) = (Vec::new(), Vec::new(), false);
         for source in [&experiment.unit.device, &experiment.unit.user].into_iter().flatten() {
             match source {
                 Source::Cookie(_) => vary.push("Cookie"),
@@ -134,20 +186,66 @@ impl GatewayExperiment {
                 Source::Query(_) => {}
             }
         }
-        GatewayExperiment { index, targeting, vary, vary_headers }
+        for condition in with_prerequisites(experiment, all).filter_map(|it| it.targeting.as_ref())
+        {
+            condition.each_field(&mut |field| match field {
+                Field::Cookie(_) => vary.push("Cookie"),
+                Field::Header(name) => vary_headers.push(name.clone()),
+                Field::Country => vary_country = true,
+                Field::Path
+                | Field::Host
+                | Field::Query(_)
+                | Field::Client
+                | Field::Attribute(_) => {}
+            });
+        }
+        Some(GatewayExperiment { index, targeting, vary, vary_headers, vary_country })
     }
 
-    /// Whether the answer to a request may depend on it: it runs, and the request is one that it
-    /// is for.
+    /// What it has to do with a request.
     #[must_use]
-    pub fn applies(&self, experiment: &Experiment, facts: &dyn Facts, now: UnixMillis) -> bool {
+    pub fn concern(&self, experiment: &Experiment, facts: &dyn Facts, now: UnixMillis) -> Concern {
         let schedule = experiment.schedule;
         let first = experiment.phases.first().map_or(UnixMillis::MAX, |phase| phase.since);
-        experiment.status == Status::Running
+        let runs = experiment.status == Status::Running
             && schedule.start.unwrap_or(0).max(first) <= now
-            && schedule.end.is_none_or(|end| now < end)
-            && self.targeting.as_ref().is_none_or(|matcher| matcher.matches(facts))
+            && schedule.end.is_none_or(|end| now < end);
+        match &self.targeting {
+            _ if !runs => Concern::None,
+            Some(matcher) if !matcher.may_match(facts, is_of_url) => Concern::None,
+            Some(matcher) if !matcher.matches(facts) => Concern::Url,
+            _ => Concern::Request,
+        }
     }
+
+    /// Whether a request is for one of its pages, whoever asks and whether it runs.
+    #[must_use]
+    pub fn is_at(&self, facts: &dyn Facts) -> bool {
+        let is_place = |field: &Field| matches!(field, Field::Path | Field::Host);
+        self.targeting.as_ref().is_none_or(|matcher| matcher.may_match(facts, is_place))
+    }
+}
+
+/// What all requests of one URL have in common; no request has attributes.
+fn is_of_url(field: &Field) -> bool {
+    matches!(field, Field::Path | Field::Host | Field::Query(_) | Field::Attribute(_))
+}
+
+/// An experiment and all that it depends on.
+fn with_prerequisites<'a>(
+    experiment: &'a Experiment,
+    all: &'a [Experiment],
+) -> impl Iterator<Item = &'a Experiment> {
+    let mut found = vec![experiment];
+    let mut done = 0;
+    while let Some(each) = found.get(done) {
+        for prerequisite in &each.prerequisites {
+            let known = found.iter().any(|it| it.key == prerequisite.experiment);
+            found.extend(all.iter().find(|it| !known && it.key == prerequisite.experiment));
+        }
+        done += 1;
+    }
+    found.into_iter()
 }
 
 /// Whether the gateway does something for an experiment, if only assigning: unless its variants are

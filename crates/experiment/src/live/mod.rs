@@ -17,7 +17,7 @@ mod storage;
 mod traffic;
 mod units;
 
-pub use current::{Current, GatewayExperiment};
+pub use current::{Concern, Current, GatewayExperiment, Uncountable};
 pub use kept::Kept;
 pub use recorder::Served;
 pub use service::{Decided, Live, Numbers, ReplaceError, StartError};

@@ -76,7 +76,7 @@ impl Queued {
     }
 
     fn fingerprint(&self) -> u128 {
-        fingerprint(&self.experiment, self.variant, &self.unit)
+        fingerprint(&self.experiment, self.phase, self.variant, &self.unit)
     }
 
     fn record(&self) -> Record<'_> {
@@ -141,7 +141,8 @@ impl Recorder {
 
     /// Passes an exposure on, unless it is known. Never waits.
     pub(super) fn served(&self, served: &Served<'_>) {
-        let fingerprint = fingerprint(served.experiment, served.variant, served.unit);
+        let &Served { experiment, unit, variant, phase, .. } = served;
+        let fingerprint = fingerprint(experiment, phase, variant, unit);
         if !self.shared.seen.insert(fingerprint) {
             return;
         }

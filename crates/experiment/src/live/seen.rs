@@ -23,11 +23,13 @@ struct Shard {
     old: HashSet<u128>,
 }
 
-/// Of an experiment, a unit and a variant: whoever sees a second variant is told again.
-pub(super) fn fingerprint(experiment: &str, variant: u16, unit: &str) -> u128 {
+/// Of an experiment, a phase, a variant and a unit: whoever sees a second variant is told again, and
+/// so is whoever keeps it in a new phase, which may deal the units anew.
+pub(super) fn fingerprint(experiment: &str, phase: u16, variant: u16, unit: &str) -> u128 {
     let mut hasher = Xxh3::new();
     hasher.update(&(experiment.len() as u64).to_le_bytes());
     hasher.update(experiment.as_bytes());
+    hasher.update(&phase.to_le_bytes());
     hasher.update(&variant.to_le_bytes());
     hasher.update(unit.as_bytes());
     hasher.digest128()
@@ -78,11 +80,12 @@ mod tests {
     #[test]
     fn the_first_time_is_told_once() {
         let seen = Seen::new(1_000);
-        let one = fingerprint("a", 0, "u");
+        let one = fingerprint("a", 0, 0, "u");
         assert!(seen.insert(one));
         assert!(!seen.insert(one));
-        assert!(seen.insert(fingerprint("a", 1, "u")), "a second variant is news");
-        assert!(seen.insert(fingerprint("au", 0, "")), "another experiment");
+        assert!(seen.insert(fingerprint("a", 0, 1, "u")), "a second variant is news");
+        assert!(seen.insert(fingerprint("a", 1, 0, "u")), "so is another phase");
+        assert!(seen.insert(fingerprint("au", 0, 0, "")), "another experiment");
         seen.forget(one);
         assert!(seen.insert(one));
     }
@@ -91,10 +94,10 @@ mod tests {
     fn memory_is_bounded_and_recent_units_stay() {
         let max = 64 * 2 * 8;
         let seen = Seen::new(max);
-        let regular = fingerprint("a", 0, "regular");
+        let regular = fingerprint("a", 0, 0, "regular");
         let mut told = 0;
         for unit in 0..20_000 {
-            seen.insert(fingerprint("a", 0, &unit.to_string()));
+            seen.insert(fingerprint("a", 0, 0, &unit.to_string()));
             told += u32::from(seen.insert(regular));
         }
         assert_eq!(told, 1, "whoever comes all the time is never forgotten");

@@ -255,7 +255,9 @@ impl Live {
             winner = self.link(user, device);
             unit.linked = winner.as_deref();
         }
-        let records = experiment.sticky.and_then(|_| self.keep.records(unit.id(identity)?));
+        // Those that it depends on may keep theirs, of the same unit.
+        let keeps = experiment.sticky.is_some() || !experiment.prerequisites.is_empty();
+        let records = keeps.then(|| self.keep.records(unit.id(identity)?)).flatten();
         let view = records.as_deref().map(|records| records as &dyn StickyView);
         let mut decision = current.set().decide_at(index, &unit, context, view, now)?;
         if let (Some(id), Some(record)) = (decision.unit, &decision.keep) {

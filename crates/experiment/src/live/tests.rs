@@ -145,6 +145,29 @@ fn a_unit_is_exposed_once() {
     assert_eq!(arms.arms.iter().map(|arm| arm.units).sum::<u64>(), 0, "and it is quarantined");
 }
 
+/// A new salt deals the units anew: those who keep their variant belong to the new deal as well.
+#[test]
+fn whoever_keeps_a_variant_counts_in_a_new_deal() {
+    let memory = Arc::new(Memory::default());
+    let phases = json!({ "phases": [
+        {"since": 0, "weights": [1, 1]}, {"since": 1, "weights": [1, 1], "salt": "two"},
+        {"since": 2, "weights": [1, 2], "salt": "two"},
+    ] });
+    let live = start(&memory, set(phases), ServiceLimits::default());
+    for phase in [0, 1, 1, 2] {
+        for unit in ["a", "b"] {
+            live.expose(&Served { phase, ..served(unit, 1) });
+        }
+    }
+    live.flush();
+    let summary = memory.ledger();
+    let summary = crate::ledger::Ledger::summary(&summary, "checkout").unwrap();
+    let units = |phase| summary.arms.iter().filter(|it| it.phase == phase).map(|it| it.units).sum();
+    let units: [u64; 3] = [units(0), units(1), units(2)];
+    assert_eq!((units, summary.quarantined), ([2, 2, 0], 0));
+    assert_eq!(memory.exposures().len(), 6, "once in each phase");
+}
+
 #[test]
 fn what_the_journal_does_not_take_is_tried_again() {
     let memory = Arc::new(Memory::default());
@@ -219,6 +242,37 @@ fn sticky_units_stay_through_changes_and_restarts() {
     let live = start(&Arc::default(), set(sticky), full);
     variants(&live);
     assert_eq!(live.numbers().unkept, 100);
+}
+
+/// A kept variant counts for those that depend on it, too.
+#[test]
+fn prerequisites_see_what_was_kept() {
+    let with_child = |sticky: ExperimentSet| {
+        let mut child = sticky.experiments[0].clone();
+        child.key = "child".to_owned();
+        child.sticky = None;
+        child.prerequisites = serde_json::from_value(json!([
+            { "experiment": "checkout", "variants": ["new"] },
+        ]))
+        .unwrap();
+        ExperimentSet { experiments: vec![sticky.experiments[0].clone(), child], ..sticky }
+    };
+    let live = start(&Arc::default(), with_child(set(json!({ "sticky": {} }))), Default::default());
+    let takes_part = |live: &Live, unit: &str| {
+        let current = live.current();
+        let ids = (Some(unit), None);
+        let decided = live.decide(&current, 1, ids, &Context::default(), live.now()).unwrap();
+        decided.variant.is_some()
+    };
+    let units: Vec<String> = (0..50).map(|unit| unit.to_string()).collect();
+    let is_new = |live: &Live, unit: &str| decide(live, Some(unit), None).variant == Some(1);
+    let before: Vec<bool> = units.iter().map(|unit| is_new(&live, unit)).collect();
+    let mut moved = with_child(set(json!({ "sticky": {} })));
+    moved.experiments[0].phases[0].weights = vec![0, 1];
+    live.replace(moved, &[]).unwrap();
+    let after: Vec<bool> = units.iter().map(|unit| takes_part(&live, unit)).collect();
+    assert!(before.contains(&true) && before.contains(&false));
+    assert_eq!(after, before);
 }
 
 #[test]

@@ -335,6 +335,10 @@ fn check_prerequisites(found: &mut Problems, set: &ExperimentSet) {
                 continue;
             };
             let other = &set.experiments[other];
+            if other.unit != experiment.unit {
+                let why = "hash different ids, so that one would be decided for somebody else";
+                found.add(&at, format!("\"{}\" and \"{}\" {why}", experiment.key, other.key));
+            }
             found.at_most(&at, "variants", prerequisite.variants.len(), VARIANTS_MAX);
             if prerequisite.variants.is_empty() {
                 found.add(&at, "name the variants that take part");

@@ -32,6 +32,21 @@ pub enum Condition {
     Growthbook(Value),
 }
 
+impl Condition {
+    /// Calls `see` with each field that is tested.
+    pub fn each_field<'a>(&'a self, see: &mut dyn FnMut(&'a Field)) {
+        match self {
+            Condition::All(all) | Condition::Any(all) => {
+                all.iter().for_each(|each| each.each_field(see));
+            }
+            Condition::Not(inner) => inner.each_field(see),
+            Condition::Match { field, .. } => see(field),
+            // On attributes alone.
+            Condition::Growthbook(_) => {}
+        }
+    }
+}
+
 /// What is tested: `path`, `host`, `country`, `client`, `header:NAME`, `cookie:NAME`,
 /// `query:NAME`, or `attribute:NAME`, whose name may be a path of keys joined by dots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -67,6 +67,13 @@ impl Matcher {
     pub fn matches(&self, facts: &dyn Facts) -> bool {
         self.0.matches(facts)
     }
+
+    /// Whether the condition may hold for some request that has the same values of the fields that
+    /// `known` says yes to, whatever it has in the others (Kleene's three-valued logic).
+    #[must_use]
+    pub fn may_match(&self, facts: &dyn Facts, known: fn(&Field) -> bool) -> bool {
+        self.0.truth(facts, known) != Some(false)
+    }
 }
 
 fn node(
@@ -164,6 +171,30 @@ impl Node {
                 Some(attributes) => condition.matches(attributes, SavedGroups::none()),
                 None => condition.matches(&Map::new(), SavedGroups::none()),
             },
+        }
+    }
+}
+
+impl Node {
+    /// `None` when it depends on fields that are not known.
+    fn truth(&self, facts: &dyn Facts, known: fn(&Field) -> bool) -> Option<bool> {
+        // All of them hold; for "any", all of their contraries.
+        let all = |nodes: &[Node], wanted: bool| {
+            let mut truths = nodes.iter().map(|node| node.truth(facts, known));
+            truths.try_fold(Some(wanted), |sum, truth| match truth {
+                Some(truth) if truth != wanted => Err(Some(!wanted)),
+                Some(_) => Ok(sum),
+                None => Ok(None),
+            })
+        };
+        match self {
+            Node::All(nodes) => all(nodes, true).unwrap_or_else(|truth| truth),
+            Node::Any(nodes) => all(nodes, false).unwrap_or_else(|truth| truth),
+            Node::Not(node) => node.truth(facts, known).map(|truth| !truth),
+            Node::Match { field, .. } => known(field).then(|| self.matches(facts)),
+            Node::Growthbook(_) => {
+                known(&Field::Attribute(String::new())).then(|| self.matches(facts))
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use experiment::analysis::{
 };
 use experiment::automation::{Action, Stage};
 use experiment::ledger::{Dimension, MetricSums};
-use experiment::model::{DecisionAction, Share};
+use experiment::model::{DecisionAction, Share, Status};
 use std::collections::BTreeMap;
 
 /// Experiments of each simulation.
@@ -218,6 +218,27 @@ fn a_guardrail_that_cannot_tell_keeps_the_winner_from_being_shipped() {
     let verdict = world.analysis().verdict;
     assert_eq!((verdict.standing, verdict.variant.as_deref()), (Standing::Waiting, Some("b")));
     assert!(verdict.reasons.iter().any(|why| why.contains("error-rate")), "{verdict:?}");
+}
+
+/// Nothing follows while nothing happens; what was found is told.
+#[test]
+fn what_does_not_run_is_idle() {
+    let truths = [Truth::buys(0.10), Truth { errors: 0.9, ..Truth::buys(0.1) }];
+    let mut world = World::new(experiment(2), Plan::default(), &truths, 1);
+    world.live(2_000, DAY);
+    assert_eq!(world.analysis().verdict.standing, Standing::Harmful);
+    for status in [Status::Draft, Status::Paused, Status::Stopped] {
+        world.experiment.status = status;
+        let verdict = world.analysis().verdict;
+        assert_eq!(verdict.standing, Standing::Idle, "{status:?}");
+        assert!(verdict.reasons[0].contains("does harm"), "{verdict:?}");
+    }
+    let mut world = World::new(experiment(2), Plan::default(), &[Truth::buys(0.1); 2], 1);
+    world.live(2_000, DAY);
+    world.experiment.status = Status::Stopped;
+    let verdict = world.analysis().verdict;
+    assert_eq!(verdict.text, "the experiment is stopped, so nothing is decided");
+    assert_eq!(verdict.reasons[0], "2,000 of 10,000 planned units are there");
 }
 
 #[test]

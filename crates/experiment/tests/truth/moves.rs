@@ -3,7 +3,7 @@
 use crate::world::experiment;
 use experiment::automation::{Action, ApplyError, Stage, State, apply, revert};
 use experiment::evaluate::{Context, Set, Unit};
-use experiment::model::{Experiment, ExperimentSet, Phase, Share, Sticky, changes, validate};
+use experiment::model::{Experiment, ExperimentSet, Phase, Share, Status, Sticky, changes, validate};
 use policy::assign::HashVersion;
 use proptest::prelude::*;
 
@@ -117,6 +117,24 @@ fn hashes_that_take_weights_only_lose_no_winner_either() {
         assert_eq!(kept.count(), 0, "{}", hash.name());
         apply(&roll_back("b"), &mut experiment, &mut state, 30).unwrap();
         assert!(variants(&experiment, 40).iter().all(|it| *it != Some(1)), "{}", hash.name());
+    }
+}
+
+#[test]
+fn what_reaches_nobody_is_refused() {
+    let mut experiment = weighted(&[1, 1], 1_000_000);
+    let mut state = State::default();
+    let all = Action::Ship { variant: "b".into(), hold_back: Share::ALL, reason: String::new() };
+    let refused = apply(&all, &mut experiment, &mut state, 10);
+    assert_eq!(refused, Err(ApplyError::NoRollOut));
+    for (status, expected) in [
+        (Status::Stopped, Err(ApplyError::NotRunning(experiment.key.clone()))),
+        (Status::Draft, Err(ApplyError::NotRunning(experiment.key.clone()))),
+        // Before it goes on.
+        (Status::Paused, Ok(())),
+    ] {
+        experiment.status = status;
+        assert_eq!(apply(&roll_back("b"), &mut experiment, &mut state, 10), expected);
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn run(args: ConfigArgs) -> Result<Exit, Failed> {
             let question = Question { method, url, fields, client };
             let about = |asked: &gateway::Asked<'_>| {
                 let declared = experiments.map(|(service, declared)| (service, declared.set));
-                declared.map_or_else(Vec::new, |it| crate::experiments::explain(it, asked))
+                declared.map(|it| crate::experiments::explain(it, asked)).unwrap_or_default()
             };
             let explanation = explain(&params, &question, about).map_err(|error| {
                 Failed::usage(format!("the gateway answers {}: {error}", error.status()))

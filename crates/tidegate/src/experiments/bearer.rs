@@ -37,11 +37,11 @@ impl Verifier {
             return None;
         }
         let claims = self.claims(token)?;
-        let time = |name: &str| claims.get(name).and_then(Value::as_f64);
+        // A time that is no number (RFC 7519, section 2) says nothing that could be believed.
+        let time = |name: &str, otherwise| claims.get(name).map_or(Some(otherwise), Value::as_f64);
         let (now, leeway) = (now_s as f64, LEEWAY_S as f64);
-        if time("exp").is_some_and(|end| now >= end + leeway)
-            || time("nbf").is_some_and(|start| now < start - leeway)
-        {
+        let (end, start) = (time("exp", f64::INFINITY)?, time("nbf", f64::NEG_INFINITY)?);
+        if now >= end + leeway || now < start - leeway {
             return None;
         }
         match claims.get(name)? {
@@ -148,6 +148,10 @@ mod tests {
         assert_eq!(verifier.claim(&token, "other", 700), None);
         assert_eq!(verifier.claim(&token, "sub", 1_061), None, "too late");
         assert_eq!(verifier.claim(&token, "sub", 400), None, "too early");
+        for odd in [r#""exp":"9999""#, r#""exp":null"#, r#""nbf":"1""#, r#""nbf":[1]"#] {
+            let token = hs256("s3cret", HEADER, &format!(r#"{{"sub":"u1",{odd}}}"#));
+            assert_eq!(verifier.claim(&token, "sub", 700), None, "{odd}");
+        }
         for forged in [
             hs256("other", HEADER, claims),
             hs256("s3cret", r#"{"alg":"none"}"#, claims),

@@ -2,47 +2,59 @@
 //! assignments that were kept, nor of what was changed since by commands or by automation.
 
 use experiment::evaluate::{Context, Uncounted, Unit};
-use experiment::live::Current;
+use experiment::live::{Concern, Current};
 use experiment::live::params::ServiceParams;
 use experiment::model::{ExperimentSet, Source};
-use experiment::targeting::{is_bot, is_prefetch};
-use gateway::{Asked, Explanation};
+use experiment::targeting::is_bot;
+use gateway::{Asked, Explanation, Treatment};
 
 use super::bearer::Verifier;
 use super::now_us;
 use super::request::Request;
+use super::treat::{Hindrance, apply, hindrance};
 
-/// A line for each experiment that the gateway serves.
+/// A line for each experiment that the gateway serves, and what is done with the request.
 pub(crate) fn explain(
     (params, set): (ServiceParams, ExperimentSet),
     asked: &Asked<'_>,
-) -> Explanation {
+) -> (Explanation, Treatment) {
     let now_s = now_us() / 1_000_000;
     let now = u64::try_from(now_s).unwrap_or(0) * 1_000;
     // Both were checked when the file was read.
     let (Ok(current), Ok(bearer)) = (Current::new(set, now), Verifier::new(&params.bearer_keys))
     else {
-        return Vec::new();
+        return Default::default();
     };
     let request = Request::new(asked, params.country_header.as_deref());
-    let prefetch = is_prefetch(["sec-purpose", "purpose", "x-moz"].map(|it| request.text(it)));
+    let prefetch = request.is_no_visit();
     let bot = is_bot(request.text("user-agent"));
     let context = Context { facts: &request, bot, prefetch, overrides: &[] };
-    let mut lines = Vec::new();
+    let (mut lines, mut treatment) = (Vec::new(), Treatment::default());
+    if asked.method == "OPTIONS" {
+        return (lines, treatment);
+    }
     for each in current.gateway() {
         let Some(experiment) = current.experiment(each.index) else { continue };
         let key = &experiment.key;
-        if !each.applies(experiment, &request, now) {
-            lines.push(("experiment", format!("`{key}` is not for this request, or not now")));
-            continue;
+        match each.concern(experiment, &request, now) {
+            Concern::Request => {}
+            Concern::Url => {
+                let text = "is not for this request, but for others of this URL: not for caches";
+                lines.push(("experiment", format!("`{key}` {text} of others")));
+                continue;
+            }
+            Concern::None => {
+                lines.push(("experiment", format!("`{key}` is not for this request, or not now")));
+                continue;
+            }
         }
         let find = |source: &Source| match source {
             // What we created carries a signature, which only the running gateway can verify.
-            Source::Cookie(name) => {
-                let value = request.cookie_text(name)?;
-                let signed = value.rsplit_once('.').filter(|_| experiment.unit.create);
-                Some(signed.map_or(value, |(id, _)| id).to_owned())
+            Source::Cookie(name) if experiment.unit.create => {
+                let mut signed = request.cookie_texts(name).filter_map(|it| it.rsplit_once('.'));
+                signed.next().map(|(id, _)| id.to_owned())
             }
+            Source::Cookie(name) => request.cookie_text(name).map(str::to_owned),
             Source::Header(name) => request.text(name).map(str::to_owned),
             Source::Query(name) => request.parameter(name),
             Source::Claim(name) => bearer.claim(request.text("authorization")?, name, now_s),
@@ -54,6 +66,10 @@ pub(crate) fn explain(
             continue;
         };
         let variant = decided.variant.and_then(|at| experiment.variants.get(usize::from(at)));
+        let hindrance = hindrance(&treatment, experiment, asked);
+        if let Some(index) = decided.variant {
+            apply(&mut treatment, experiment, index, asked);
+        }
         lines.push((
             "experiment",
             match (decided.unit, variant) {
@@ -65,11 +81,23 @@ pub(crate) fn explain(
                     format!("`{key}`: the unit does not take part ({})", decided.reason.name())
                 }
                 (Some(_), Some(variant)) => {
-                    let counted = match decided.uncounted {
-                        None => "",
-                        Some(Uncounted::Override) => ", not counted",
-                        Some(Uncounted::Bot) => ", not counted: a program, by its user agent",
-                        Some(Uncounted::Prefetch) => ", not counted: fetched ahead",
+                    let counted = match (decided.uncounted, hindrance) {
+                        (None, None) => "",
+                        (Some(Uncounted::Override), _) => ", not counted",
+                        (Some(Uncounted::Bot), _) => ", not counted: a program, by its user agent",
+                        (Some(Uncounted::Prefetch), _) => ", not counted: fetched ahead",
+                        (None, Some(Hindrance::Taken)) => {
+                            ", not counted: another experiment has its way"
+                        }
+                        (None, Some(Hindrance::NoUpstream(_))) => {
+                            ", not counted: a variant has an upstream that is not there"
+                        }
+                        (None, Some(Hindrance::Path)) => {
+                            ", not counted: a variant rewrites other paths"
+                        }
+                        (None, Some(Hindrance::Method)) => {
+                            ", not counted: only GET and HEAD are redirected"
+                        }
                     };
                     let (variant, why) = (&variant.key, decided.reason.name());
                     format!("`{key}`: variant `{variant}` ({why}{counted}), part of the cache key")
@@ -77,5 +105,5 @@ pub(crate) fn explain(
             },
         ));
     }
-    lines
+    (lines, treatment)
 }

@@ -1,19 +1,24 @@
 //! What the gateway asks of experiments.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use experiment::evaluate::Context;
 use experiment::event::UnixMicros;
 use experiment::live::params::{CookieParams, ServiceParams};
-use experiment::live::{LINK_NAME, Live, Request as Seen, Served as Exposed};
-use experiment::model::limits::UNIT_BYTES_MAX;
-use experiment::model::{Action, Experiment, Source, UnixMillis};
-use experiment::targeting::{is_bot, is_prefetch};
+use experiment::live::{Concern, LINK_NAME, Live, Request as Seen, Served as Exposed};
+use experiment::model::limits::{EXPERIMENTS_MAX, UNIT_BYTES_MAX};
+use experiment::model::{Source, UnixMillis};
+use experiment::targeting::is_bot;
 use gateway::{Asked, Experiments, Served, Treatment};
 
 use super::bearer::Verifier;
 use super::request::{Request, browser};
+use super::treat::{Hindrance, apply, hindrance};
+
+/// Experiments whose hindrances were told.
+const TOLD_MAX: usize = EXPERIMENTS_MAX;
 
 /// Decides about requests with the live service.
 pub(super) struct Hook {
@@ -21,6 +26,8 @@ pub(super) struct Hook {
     cookie: CookieParams,
     country_header: Option<String>,
     bearer: Verifier,
+    /// Experiments that were told of because they cannot be served.
+    told: Mutex<HashSet<String>>,
 }
 
 /// What is remembered of a request until it was answered.
@@ -56,7 +63,22 @@ impl Hook {
             cookie: params.cookie,
             country_header: params.country_header.clone(),
             bearer: Verifier::new(&params.bearer_keys)?,
+            told: Mutex::default(),
         })
+    }
+
+    /// Says once for each experiment what keeps it from being served and counted.
+    fn tell(&self, experiment: &str, hindrance: Hindrance<'_>) {
+        let why = match hindrance {
+            Hindrance::Path | Hindrance::Method => return,
+            Hindrance::Taken => "another experiment has its way with some requests".to_owned(),
+            Hindrance::NoUpstream(name) => format!("the gateway has no upstream `{name}`"),
+        };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < TOLD_MAX && !told.contains(experiment) {
+            told.insert(experiment.to_owned());
+            tracing::warn!(experiment, "{why}: these are not counted");
+        }
     }
 
     fn set_cookie(&self, scheme: &str, name: &str, value: &str, max_age_s: u64) -> String {
@@ -70,7 +92,8 @@ impl Experiments for Hook {
     fn treat(&self, asked: &Asked<'_>) -> Treatment {
         let mut treatment = Treatment::default();
         let current = self.live.current();
-        if current.gateway().is_empty() {
+        // What may be done is asked without cookies, and served to nobody.
+        if current.gateway().is_empty() || asked.method == "OPTIONS" {
             return treatment;
         }
         let request = Request::new(asked, self.country_header.as_deref());
@@ -81,18 +104,29 @@ impl Experiments for Hook {
         let kept = request.cookie_text(LINK_NAME).filter(|_| !is_linked).unwrap_or_default();
         let choices = if is_linked { linked } else { self.live.signer().choices(kept, now) };
         let agent = request.text("user-agent");
-        let prefetch = is_prefetch(["sec-purpose", "purpose", "x-moz"].map(|it| request.text(it)));
+        let prefetch = request.is_no_visit();
         let mut vary = Vary::default();
         let mut ids: Option<Ids<'_>> = None;
         let mut served = Vec::new();
+        let (mut depends, mut redirected_by) = (false, None);
         for each in current.gateway() {
             let Some(experiment) = current.experiment(each.index) else { continue };
             let chosen = choices.variants.iter().any(|(key, _)| *key == experiment.key);
-            if !chosen && !each.applies(experiment, &request, now) {
+            let concern = if chosen && each.is_at(&request) {
+                Concern::Request
+            } else {
+                each.concern(experiment, &request, now)
+            };
+            if concern == Concern::None {
                 continue;
             }
+            depends = true;
             vary.add(each.vary.iter().copied());
             vary.add(each.vary_headers.iter().map(String::as_str));
+            vary.add(self.country_header.as_deref().filter(|_| each.vary_country).into_iter());
+            if concern == Concern::Url {
+                continue;
+            }
             let ids = ids.get_or_insert_with(|| Ids {
                 request,
                 hook: self,
@@ -110,16 +144,31 @@ impl Experiments for Hook {
                 continue;
             };
             let Some(index) = decided.variant else { continue };
+            let hindrance = hindrance(&treatment, experiment, asked);
+            let redirects = treatment.redirect.is_some();
             apply(&mut treatment, experiment, index, asked);
-            if let (true, Some(unit)) = (decided.counted(), decided.unit) {
+            if treatment.redirect.is_some() != redirects {
+                // What is redirected is not served what others have decided.
+                redirected_by = Some(experiment.key.as_str());
+            }
+            if let Some(hindrance) = hindrance {
+                self.tell(&experiment.key, hindrance);
+            } else if let (true, Some(unit)) = (decided.counted(), decided.unit) {
                 let (experiment, phase) = (experiment.key.clone(), decided.phase);
                 served.push(Noted { experiment, unit, variant: index, phase });
             }
         }
-        let Some(ids) = ids else { return treatment };
+        if let Some(key) = redirected_by {
+            for other in served.extract_if(.., |noted| noted.experiment != key) {
+                self.tell(&other.experiment, Hindrance::Taken);
+            }
+        }
+        if !depends && !is_linked {
+            return treatment;
+        }
         let max_age = self.cookie.max_age.as_secs();
         let mut fields: Vec<(String, String)> = Vec::new();
-        for (name, id) in &ids.new {
+        for (name, id) in ids.iter().flat_map(|ids| &ids.new) {
             let value = self.live.signer().seal(name, id);
             let cookie = self.set_cookie(asked.scheme, name, &value, max_age);
             fields.push(("Set-Cookie".to_owned(), cookie));
@@ -191,11 +240,12 @@ impl Ids<'_> {
     /// believed.
     fn cookie(&mut self, name: &str, create: bool) -> Option<String> {
         let signer = self.hook.live.signer();
-        let sent = self.request.cookie_text(name);
-        if let Some(id) = sent.and_then(|value| signer.open(name, value)) {
+        // Other cookies of the name, of another path or domain, may come first.
+        if let Some(id) = self.request.cookie_texts(name).find_map(|it| signer.open(name, it)) {
             return Some(id.to_owned());
         }
         if !create {
+            let sent = self.request.cookie_text(name);
             return sent.filter(|id| is_usable(id)).map(str::to_owned);
         }
         if let Some((_, id)) = self.new.iter().find(|(made, _)| made == name) {
@@ -233,97 +283,5 @@ impl Vary {
                 self.0.push(name.to_owned());
             }
         }
-    }
-}
-
-/// Does what a variant does. Of several experiments that want another upstream, path or place,
-/// the first has its way.
-fn apply(treatment: &mut Treatment, experiment: &Experiment, index: u16, asked: &Asked<'_>) {
-    let Some(variant) = experiment.variants.get(usize::from(index)) else { return };
-    if !treatment.variants.is_empty() {
-        treatment.variants.push(',');
-    }
-    treatment.variants.push_str(&experiment.key);
-    treatment.variants.push('=');
-    treatment.variants.push_str(&variant.key);
-    for action in &variant.actions {
-        match action {
-            Action::Upstream(name) => {
-                treatment.upstream.get_or_insert_with(|| name.clone());
-            }
-            Action::PathRewrite { prefix, replacement } => {
-                treatment.rewrite.get_or_insert_with(|| (prefix.clone(), replacement.clone()));
-            }
-            Action::RequestHeader { name, value } => {
-                treatment.request_fields.push((name.clone(), value.clone()));
-            }
-            Action::ResponseHeader { name, value } => {
-                treatment.response_fields.push((name.clone(), value.clone()));
-            }
-            // Whoever has arrived must not be sent there again.
-            Action::Redirect { location, .. } if is_at(asked, location) => {}
-            Action::Redirect { location, status } => {
-                treatment.redirect.get_or_insert_with(|| (*status, location.clone()));
-            }
-            // For applications that ask the API.
-            Action::Value(_) => {}
-        }
-    }
-}
-
-/// Whether a request is for the place of a redirect: its path, and its query if it has one.
-fn is_at(asked: &Asked<'_>, location: &str) -> bool {
-    let location = location.split('#').next().unwrap_or_default();
-    let path = match location.split_once("://") {
-        None => location,
-        Some((_, rest)) => {
-            let (authority, _) = rest.split_once(['/', '?']).unwrap_or((rest, ""));
-            let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-            if !host.eq_ignore_ascii_case(asked.host) {
-                return false;
-            }
-            &rest[authority.len()..]
-        }
-    };
-    let (path, query) =
-        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-    let path = if path.is_empty() { "/" } else { path };
-    path == asked.path && (query.is_none() || query == asked.query)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use traffic::Fields;
-
-    #[test]
-    fn whoever_has_arrived_stays() {
-        let fields = Fields::new();
-        let asked = Asked {
-            method: "GET",
-            scheme: "https",
-            host: "shop.example",
-            path: "/new",
-            query: Some("a=1"),
-            fields: &fields,
-            client: [127, 0, 0, 1].into(),
-            unix_us: 0,
-        };
-        for (location, expected) in [
-            ("/new", true),
-            ("/new#top", true),
-            ("/new?a=1", true),
-            ("/new?a=2", false),
-            ("/other", false),
-            ("https://shop.example/new", true),
-            ("https://Shop.example:8443/new?a=1", true),
-            ("https://other.example/new", false),
-            ("https://shop.example", false),
-        ] {
-            assert_eq!(is_at(&asked, location), expected, "{location}");
-        }
-        let root = Asked { path: "/", query: None, ..asked };
-        assert!(is_at(&root, "https://shop.example"));
-        assert!(!is_at(&root, "/?a=1"));
     }
 }

@@ -8,6 +8,7 @@ mod kept;
 mod read;
 mod request;
 mod secret;
+mod treat;
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
@@ -15,11 +16,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use experiment::automation::Operator;
+use experiment::automation::{Declared, Operator};
 use experiment::event::UnixMicros;
 use experiment::ledger::{Change, Control, Journal, Results};
 use experiment::live::params::ServiceParams;
 use experiment::live::{Keeper, Live, Signer};
+use experiment::model::Status;
 use store::{Events, Options, SqliteControl};
 
 pub(crate) use self::explain::explain;
@@ -32,6 +34,9 @@ use crate::exit::Failed;
 pub(crate) const CONTROL_FILE: &str = "control.sqlite";
 /// File of kept assignments, in the data folder.
 const KEPT_FILE: &str = "kept";
+
+/// The name of the configuration in the audit log.
+const BY_FILE: &str = "configuration";
 
 /// Experiments that run.
 pub(crate) struct Running {
@@ -73,6 +78,7 @@ impl Running {
         let live = Live::start(store, signer, params.limits, (set, &definitions), now_us);
         let live = Arc::new(live.map_err(|error| wrong(&error))?);
         let operator = Operator::new(control, results, Some(Arc::clone(&live)));
+        warn_of_leftovers(&live, &operator, &declared);
         let hook = Hook::new(Arc::clone(&live), &params).map_err(|error| wrong(&error))?;
         Ok(Some(Running { live, operator: Arc::new(operator), hook: Arc::new(hook), params }))
     }
@@ -96,7 +102,9 @@ impl Running {
         if params != self.params {
             tracing::warn!("changes of `[experiments]` itself are taken at the next start");
         }
-        self.operator.adopt(&declared, &by_file()).map_err(|error| error.to_string())
+        self.operator.adopt(&declared, &by_file()).map_err(|error| error.to_string())?;
+        warn_of_leftovers(&self.live, &self.operator, &declared);
+        Ok(())
     }
 
     /// What the way to the journal did, in the text format of Prometheus.
@@ -175,10 +183,27 @@ fn unusable(what: &str) -> Failed {
     Failed::environment(&std::io::Error::other(what.to_owned()))
 }
 
+/// Says which experiments run that the configuration declared before and does not any more: they
+/// have data, so that somebody must decide about them.
+fn warn_of_leftovers(live: &Live, operator: &Operator, declared: &Declared) {
+    for experiment in &live.current().source().experiments {
+        let key = &experiment.key;
+        let is_left = experiment.status == Status::Running
+            && declared.set.experiments.iter().all(|it| it.key != *key)
+            && operator.declared_by(key).is_ok_and(|who| who.as_deref() == Some(BY_FILE));
+        if is_left {
+            tracing::warn!(
+                "experiment `{key}` is not in the configuration any more and goes on: end it with \
+                 `tidegate experiment stop {key}`"
+            );
+        }
+    }
+}
+
 /// Who changes what the configuration says.
 fn by_file() -> Change<'static> {
     let time_ms = u64::try_from(now_us() / 1_000).unwrap_or(0);
-    Change { who: "configuration", reason: "the configuration was read", time_ms }
+    Change { who: BY_FILE, reason: "the configuration was read", time_ms }
 }
 
 /// Microseconds since 1970.

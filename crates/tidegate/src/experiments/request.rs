@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use experiment::targeting::Facts;
+use experiment::targeting::{Facts, is_prefetch};
 use gateway::Asked;
 use percent_encoding::percent_decode_str;
 use traffic::Name;
@@ -32,28 +32,39 @@ impl<'a> Request<'a> {
         self.asked.fields.get_named(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The first cookie of a name.
-    pub(super) fn cookie_text(&self, name: &str) -> Option<&'a str> {
+    /// All cookies of a name.
+    pub(super) fn cookie_texts(&self, name: &str) -> impl Iterator<Item = &'a str> {
         let fields = self.asked.fields.all(Name::Cookie);
         let texts = fields.filter_map(|value| std::str::from_utf8(value).ok());
-        let mut pairs = texts.flat_map(|text| text.split(';')).take(PAIRS_MAX);
-        pairs.find_map(|pair| {
+        let pairs = texts.flat_map(|text| text.split(';')).take(PAIRS_MAX);
+        pairs.filter_map(move |pair| {
             let (key, value) = pair.split_once('=')?;
             (key.trim() == name).then(|| value.trim().trim_matches('"'))
         })
     }
 
-    /// The first parameter of a name, decoded.
+    /// The first cookie of a name.
+    pub(super) fn cookie_text(&self, name: &str) -> Option<&'a str> {
+        self.cookie_texts(name).next()
+    }
+
+    /// Whether nobody may ever see the answer: it is fetched ahead of a visit, or only its head.
+    pub(super) fn is_no_visit(&self) -> bool {
+        self.asked.method == "HEAD"
+            || is_prefetch(["sec-purpose", "purpose", "x-moz"].map(|it| self.text(it)))
+    }
+
+    /// The first parameter of a name, decoded, when it is text.
     pub(super) fn parameter(&self, name: &str) -> Option<String> {
         let decode = |text: &str| {
             let spaced = text.replace('+', " ");
-            percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+            percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
         };
         let mut pairs = self.asked.query?.split('&').take(PAIRS_MAX);
         pairs.find_map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (key == name || decode(key) == name).then(|| decode(value))
-        })
+            (key == name || decode(key).is_some_and(|key| key == name)).then(|| decode(value))
+        })?
     }
 }
 
@@ -114,18 +125,21 @@ mod tests {
             scheme: "http",
             host: "h",
             path: "/p",
-            query: Some("q=a+b%20c&v=%0d%0aX&empty"),
+            query: Some("q=a+b%20c&v=%0d%0aX&empty&bin=%ff&bin=x"),
             fields: &fields,
             client: IpAddr::from([127, 0, 0, 1]),
             unix_us: 0,
+            upstreams: &[],
         };
         let request = Request::new(&asked, Some("x-country"));
         assert_eq!(request.cookie_text("uid"), Some("x.y"));
+        assert!(request.cookie_texts("uid").eq(["x.y", "other"]));
         assert_eq!(request.cookie_text("c"), Some("3"));
         assert_eq!(request.cookie_text("b"), None);
         assert_eq!(request.parameter("q").as_deref(), Some("a b c"));
         assert_eq!(request.parameter("v").as_deref(), Some("\r\nX"));
         assert_eq!(request.parameter("empty").as_deref(), Some(""));
+        assert_eq!(request.parameter("bin"), None, "what is no text is no id");
         assert_eq!(request.country(), Some("DE"));
         assert_eq!(Request::new(&asked, Some("cookie")).country(), None);
     }

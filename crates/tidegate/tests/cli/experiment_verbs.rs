@@ -167,8 +167,37 @@ fn a_data_folder_can_be_worked_on_without_a_process() {
     for action in ["roll-back", "revert", "ship", "start", "put"] {
         assert!(actions.contains(&action), "{actions:?}");
     }
+    let nobody = run(&["ship", "checkout", "new", "--force", "--hold-back", "100%"]);
+    assert_eq!(nobody.code, 2, "{}", nobody.stdout);
     assert_eq!(run(&["stop", "checkout"]).code, 0);
     assert_eq!(run(&["start", "checkout"]).code, 2, "what is stopped stays stopped");
+    let over = run(&["roll-back", "checkout", "new"]);
+    assert_eq!(over.code, 2, "{}", over.stdout);
+    assert!(over.stderr.contains("is over"), "{}", over.stderr);
+    let text = run(&["status", "checkout"]).stdout;
+    assert!(text.starts_with("checkout: the experiment does not run"), "{text}");
+}
+
+/// What joins a gateway is served by the gateway's upstreams; those of its own file mean nothing.
+#[test]
+fn a_file_of_experiments_names_upstreams_of_the_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(folder.path(), free_address(), "");
+    let more = folder.path().join("more.toml");
+    let create = |name: &str| {
+        let text = format!(
+            "[upstream.ghost]\nservers = [\"127.0.0.1:9\"]\n[experiment.more]\n\
+             unit = {{ cookie = \"uid\" }}\n[experiment.more.variant.a]\n\
+             [experiment.more.variant.b]\nupstream = \"{name}\"\n"
+        );
+        fs::write(&more, text).unwrap();
+        tidegate(&["experiment", "--config", path(&file), "create", "--from", path(&more)])
+    };
+    let refused = create("ghost");
+    assert_eq!(refused.code, 2, "{}", refused.stdout);
+    assert!(refused.stderr.contains("no upstream `ghost`"), "{}", refused.stderr);
+    let taken = create("shop");
+    assert_eq!((taken.code, taken.stdout.as_str()), (0, "taken: more\n"), "{}", taken.stderr);
 }
 
 #[test]

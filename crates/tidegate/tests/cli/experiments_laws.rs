@@ -22,7 +22,7 @@ fn page(text: &str) -> Behaviour {
 }
 
 /// A configuration whose experiment is about the users that a header names.
-fn configure(shop: &Shop, servers: &str, route: &str, experiment: &str) -> PathBuf {
+pub(crate) fn configure(shop: &Shop, servers: &str, route: &str, experiment: &str) -> PathBuf {
     let text = format!(
         r#"
 [listen.web]
@@ -50,20 +50,20 @@ primary = "purchases"
     shop.file()
 }
 
-const TWO: &str = "[experiment.checkout.variant.control]\n\
+pub(crate) const TWO: &str = "[experiment.checkout.variant.control]\n\
                    [experiment.checkout.variant.new]\nresponse-header = { X-Version = \"new\" }\n";
 
-fn visit(up: &Up, path: &str, user: &str, fields: &str) -> Answer {
+pub(crate) fn visit(up: &Up, path: &str, user: &str, fields: &str) -> Answer {
     let fields = format!("User-Agent: {BROWSER}\r\nX-User: {user}\r\n{fields}");
     ask(up.web, &format!("GET {path}"), &fields, "")
 }
 
-fn version(answer: &Answer) -> &str {
+pub(crate) fn version(answer: &Answer) -> &str {
     answer.all("x-version").first().copied().unwrap_or("control")
 }
 
 /// What the API says of users.
-fn decided(up: &Up, users: impl Iterator<Item = String>) -> BTreeMap<String, String> {
+pub(crate) fn decided(up: &Up, users: impl Iterator<Item = String>) -> BTreeMap<String, String> {
     let decide = |user: String| {
         let decisions = up.post("/v1/decide", &json!({ "unit": user }));
         let variant = decisions["decisions"][0]["variant"].as_str().unwrap().to_owned();
@@ -214,7 +214,8 @@ fn whoever_saw_two_versions_is_taken_out() {
     let after = serve(&up);
     let moved = before.iter().zip(&after).filter(|(before, after)| before != after).count() as u64;
     assert!(moved > 0, "somebody moves");
-    up.wait_for("all", |status| status["exposures"]["recorded"] == json!(60 + moved));
+    // Everybody is told of again in a new phase.
+    up.wait_for("all", |status| status["exposures"]["recorded"] == json!(120));
     assert_eq!(counted(&up, ""), [60 - moved, moved, 0]);
     // And it does not matter how often they come.
     assert_eq!(serve(&up), after);

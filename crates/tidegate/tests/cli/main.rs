@@ -9,6 +9,7 @@ mod experiment_verbs;
 mod experiments;
 mod experiments_hostile;
 mod experiments_laws;
+mod experiments_sample;
 mod load;
 mod logs;
 mod nginx;

@@ -47,11 +47,17 @@ impl Up {
     }
 
     /// Ends it in order.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(self) {
+        self.stop_and_read();
+    }
+
+    /// The same; gives back what it said.
+    pub(crate) fn stop_and_read(mut self) -> String {
         self.signal(Signal::TERM);
         let mut rest = String::new();
         self.talk.read_to_string(&mut rest).unwrap();
         assert_eq!(self.child.wait().unwrap().code(), Some(0), "{rest}");
+        rest
     }
 
     /// Asks as a browser does, with a cookie.

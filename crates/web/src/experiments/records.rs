@@ -1,6 +1,7 @@
 //! `POST /v1/exposures` and `POST /v1/events`: batches that are acknowledged when they are durable.
 //! A batch is taken as a whole or refused as a whole.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
@@ -87,11 +88,13 @@ pub(super) async fn exposures(State(api): State<Api>, headers: HeaderMap, body: 
     };
     let current = api.live.current();
     let now = api.live.now_us();
+    let mut left_out = LeftOut::default();
     let built = batch_id(&batch.producer, batch.epoch, batch.sequence).and_then(|id| {
         let record = |each| exposure(&api, &current, each, now);
-        Ok((id, each(&api, &batch.exposures, "exposures", record)?))
+        let all = each(&api, &batch.exposures, "exposures", record)?;
+        Ok((id, left_out.without(&current, all)))
     });
-    answer(&api, built).await
+    answer(&api, built, &left_out).await
 }
 
 /// Records what units did.
@@ -103,7 +106,7 @@ pub(super) async fn events(State(api): State<Api>, headers: HeaderMap, body: Bod
     let now = api.live.now_us();
     let built = batch_id(&batch.producer, batch.epoch, batch.sequence)
         .and_then(|id| Ok((id, each(&api, &batch.events, "events", |each| event(each, now))?)));
-    answer(&api, built).await
+    answer(&api, built, &LeftOut::default()).await
 }
 
 async fn read<T: DeserializeOwned>(
@@ -250,19 +253,24 @@ fn time(time: Option<&Time>, now: UnixMicros) -> Result<UnixMicros, String> {
 async fn answer(
     api: &Api,
     built: Result<(Option<BatchId<'_>>, Vec<Record<'_>>), Refused>,
+    left_out: &LeftOut,
 ) -> Response {
     let (id, records) = match built {
         Ok(built) => built,
         Err((status, why)) => return failed(status, &why),
     };
     match append(api, id, records).await {
-        Ok(fates) => recorded(fates.as_ref(), Map::new()),
+        Ok(fates) => recorded(fates.as_ref(), left_out, Map::new()),
         Err(response) => *response,
     }
 }
 
 /// The answer for a batch that is durable; `None` for one that was before.
-pub(super) fn recorded(fates: Option<&Fates>, mut more: Map<String, Value>) -> Response {
+pub(super) fn recorded(
+    fates: Option<&Fates>,
+    left_out: &LeftOut,
+    mut more: Map<String, Value>,
+) -> Response {
     let status = if fates.is_some() { "recorded" } else { "duplicate" };
     more.insert("status".to_owned(), status.into());
     for fate in fates.iter().flat_map(|_| Fate::ALL) {
@@ -271,7 +279,38 @@ pub(super) fn recorded(fates: Option<&Fates>, mut more: Map<String, Value>) -> R
             more.insert(fate.name().to_owned(), count.into());
         }
     }
+    for (name, count) in left_out.0.iter().filter(|_| fates.is_some()) {
+        let known = more.get(*name).and_then(Value::as_u64).unwrap_or(0);
+        more.insert((*name).to_owned(), (known + count).into());
+    }
     json_answer(StatusCode::OK, &Value::Object(more))
+}
+
+/// How many exposures were not passed to the journal, by why they cannot count.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut(BTreeMap<&'static str, u64>);
+
+impl LeftOut {
+    /// The records that can count; the others are noted.
+    pub(super) fn without<'a>(
+        &mut self,
+        current: &Current,
+        mut records: Vec<Record<'a>>,
+    ) -> Vec<Record<'a>> {
+        records.retain(|record| {
+            let Record::Exposure(Exposure { experiment, unit, time_us, .. }) = record else {
+                return true;
+            };
+            let at = u64::try_from(time_us / 1_000).unwrap_or(0);
+            let index = current.set().index(experiment);
+            let why = index.and_then(|index| current.uncountable(index, unit, at));
+            if let Some(why) = why {
+                *self.0.entry(why.name()).or_default() += 1;
+            }
+            why.is_none()
+        });
+        records
+    }
 }
 
 /// Appends records to the journal; over when they are durable. `None` for a batch that was counted

@@ -18,7 +18,7 @@ use super::Api;
 use super::answer::failed;
 use super::body::{self, Object, Refused, check_attributes, check_id};
 use super::json as unambiguous;
-use super::records::{append, check_name, micros, recorded};
+use super::records::{LeftOut, append, check_name, micros, recorded};
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -80,11 +80,12 @@ pub(super) async fn track(
             "nothing here is about a known experiment, or names a unit of one",
         );
     }
-    let records = found.iter().map(|found| record(found, now)).collect();
+    let mut left_out = LeftOut::default();
+    let records = left_out.without(&current, found.iter().map(|it| record(it, now)).collect());
     match append(&api, None, records).await {
         Ok(fates) => {
             let more = Map::from_iter([("ignored".to_owned(), ignored.into())]);
-            recorded(fates.as_ref(), more)
+            recorded(fates.as_ref(), &left_out, more)
         }
         Err(response) => *response,
     }

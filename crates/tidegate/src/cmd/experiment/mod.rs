@@ -9,7 +9,7 @@ mod traffic_of_log;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use config::{Look, read_experiments};
+use config::{Look, read_joining_experiments};
 use experiment::analysis::Standing;
 use experiment::automation::{Answer, Command, Shown};
 use experiment::model::{Share, Status};
@@ -104,7 +104,7 @@ enum ExperimentVerb {
         #[command(flatten)]
         say: Say,
     },
-    /// Take the last action back
+    /// Take the last change of shares back: a roll-out, a roll-back or one of their steps
     Revert {
         /// The experiment
         name: String,
@@ -151,7 +151,8 @@ pub(crate) fn run(args: &ExperimentArgs) -> Result<Exit, Failed> {
         ExperimentVerb::Power(power) => power::run(power),
         ExperimentVerb::Import(import) => import::run(import, &args.reach),
         ExperimentVerb::Create { file, say } => {
-            let read = read_experiments(file);
+            // The gateway's upstreams answer, whatever the file says of its own.
+            let read = read_joining_experiments(file, args.reach.upstreams().as_deref());
             let read = read.map_err(|errors| Failed::rendered(errors.render(Look::of_stderr())))?;
             let none = || Failed::usage(format!("{} has no experiments", file.display()));
             let declared = Box::new(read.ok_or_else(none)?.1);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use config::{Look, read_experiments};
+use config::{Look, read_experiments, read_gateway};
 use experiment::automation::{Answer, Command, OperateError, Operator};
 use experiment::ledger::{Control, Results};
 use store::{Events, OpenError, Options, SqliteControl};
@@ -33,6 +33,15 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// Names of the gateway's upstreams; `None` when its configuration is not known.
+    pub(super) fn upstreams(&self) -> Option<Vec<String>> {
+        if self.api.is_some() || self.data.is_some() {
+            return None;
+        }
+        let gateway = read_gateway(&self.config).ok()?;
+        Some(gateway.upstreams.into_iter().map(|upstream| upstream.name).collect())
+    }
+
     /// Asks for something.
     ///
     /// # Errors
