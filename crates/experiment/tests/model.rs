@@ -1,6 +1,6 @@
 //! Validation finds everything at once, says where, and lets nothing through.
 
-use experiment::model::{ExperimentSet, changes, validate};
+use experiment::model::{ExperimentSet, changes, shared_changes, validate};
 use serde_json::{Value, json};
 
 fn base() -> Value {
@@ -286,4 +286,35 @@ fn what_may_change_while_an_experiment_lives() {
     assert!(changes(&old, &new, 100).is_empty());
     assert_eq!((new.phase_at(99), new.phase_at(100)), (0, 1));
     assert_eq!(new.phases[1].shares(), [0.1, 0.9]);
+}
+
+#[test]
+fn what_experiments_are_in_deals_on() {
+    let set = |status: &str, layer: Value, holdout: Value| -> ExperimentSet {
+        let mut experiment = base();
+        experiment["status"] = json!(status);
+        experiment["layers"] = json!([{"layer": "pages", "ranges": [[0.0, 0.5]]}]);
+        let set = json!({"experiments": [experiment], "layers": [layer], "holdouts": [holdout]});
+        serde_json::from_value(set).unwrap()
+    };
+    let layer = json!({"key": "pages"});
+    let holdout = json!({"key": "none", "share": 0.1});
+    let old = |status| set(status, layer.clone(), holdout.clone());
+    let places = |status, new: &ExperimentSet| -> Vec<String> {
+        shared_changes(&old(status), new).into_iter().map(|problem| problem.place).collect()
+    };
+    let same = json!({"key": "pages", "salt": "pages"});
+    let more = json!({"key": "none", "share": 0.2});
+    assert_eq!(places("running", &set("running", same, more)), [""; 0]);
+    for other in
+        [json!({"key": "pages", "salt": "other"}), json!({"key": "pages", "hash": "growthbook-1"})]
+    {
+        let new = set("running", other, holdout.clone());
+        assert_eq!(places("running", &new), ["layer pages"]);
+        assert_eq!(places("paused", &new), ["layer pages"]);
+        assert_eq!(places("draft", &new), [""; 0]);
+    }
+    let new = set("running", layer.clone(), json!({"key": "none", "share": 0.1, "salt": "other"}));
+    assert_eq!(places("running", &new), ["holdout none"]);
+    assert_eq!(places("draft", &new), [""; 0]);
 }

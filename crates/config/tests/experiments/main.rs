@@ -1,6 +1,8 @@
 //! Experiments in gateway files, and those of other systems. The report about a broken file stands
 //! beside it; `TIDEGATE_BLESS=1 cargo test -p config --test experiments` writes it anew.
 
+mod told;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -213,7 +215,9 @@ fn unleashs_variants_keep_their_hash() {
     assert_eq!(banner.phases[0].weights, [300, 700]);
     assert!(banner.targeting.is_some());
     assert_eq!(imported.declared.set.experiments.len(), 1);
-    assert_eq!(imported.notes.len(), 3, "{:?}", imported.notes);
+    assert_eq!(imported.notes.len(), 4, "{:?}", imported.notes);
+    let depends = "child: left out: it depends on another feature";
+    assert!(imported.notes.iter().any(|note| note == depends), "{:?}", imported.notes);
 }
 
 #[test]

@@ -21,6 +21,7 @@ impl Operator {
         let documents = self.documents();
         let mut set = documents.set()?;
         let mut problems = metric::validate(&declared.metrics);
+        problems.extend(model::shared_changes(&set, &declared.set));
         // What begins, and whose weights are others now.
         let mut dealt = Vec::new();
         for new in &declared.set.experiments {
@@ -39,7 +40,11 @@ impl Operator {
             match old {
                 None => set.experiments.push(joined),
                 Some(old) => {
-                    problems.extend(model::changes(old, &joined, change.time_ms));
+                    let changes = model::changes(old, &joined, change.time_ms).into_iter();
+                    problems.extend(changes.map(|problem| Problem {
+                        place: format!("experiment {}: {}", new.key, problem.place),
+                        ..problem
+                    }));
                     *old = joined;
                 }
             }

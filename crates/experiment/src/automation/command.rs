@@ -35,6 +35,14 @@ pub enum Command {
         #[serde(default)]
         reason: String,
     },
+    /// Takes over experiments of another system, each on its own.
+    Import {
+        /// Them and what belongs to them.
+        declared: Box<Declared>,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
     /// Does what automation would do now.
     Decide {
         /// Key of the experiment.
@@ -116,6 +124,14 @@ pub enum Answer {
     Shown(Box<Shown>),
     /// It was done: what, in words.
     Done(String),
+    /// What became of an import.
+    #[serde(rename_all = "kebab-case")]
+    Imported {
+        /// Keys of the experiments that were taken.
+        taken: Vec<String>,
+        /// The others: key and reason.
+        left_out: Vec<String>,
+    },
 }
 
 impl Command {
@@ -129,6 +145,7 @@ impl Command {
         match self {
             Command::List | Command::Status { .. } => "",
             Command::Create { reason, .. }
+            | Command::Import { reason, .. }
             | Command::Decide { reason, .. }
             | Command::Ship { reason, .. }
             | Command::RollBack { reason, .. }
@@ -172,6 +189,10 @@ impl Operator {
                 let keys: Vec<&str> =
                     declared.set.experiments.iter().map(|it| it.key.as_str()).collect();
                 done(format!("taken: {}", keys.join(", ")))
+            }
+            Command::Import { declared, .. } => {
+                let super::Taken { taken, left_out } = self.import(declared, &change)?;
+                Ok(Answer::Imported { taken, left_out })
             }
             Command::Ship { experiment, variant, hold_back, force, .. } => {
                 let action =

@@ -10,6 +10,7 @@ mod apply;
 mod caps;
 mod command;
 mod documents;
+mod import;
 mod layout;
 mod operate;
 mod state;
@@ -20,6 +21,7 @@ pub use command::{AUDIT_MAX, Answer, Command, REASON_BYTES_MAX, Shown};
 pub use documents::{
     Declared, KIND_AUTOMATION, KIND_HOLDOUT, KIND_LAYER, KIND_METRIC, KIND_PLAN, Listed,
 };
+pub use import::Taken;
 pub use operate::{OperateError, Operator, Report};
 pub use state::{Stage, State, UNDO_MAX, Undo};
 pub use step::{Action, step};

@@ -15,7 +15,7 @@ mod unit;
 mod validate;
 
 pub use action::Action;
-pub use change::changes;
+pub use change::{changes, shared_changes};
 pub use experiment::{
     DecisionAction, DecisionPolicy, Experiment, ExperimentSet, Override, Prerequisite, Schedule,
     Status, Sticky, Variant,

@@ -237,6 +237,48 @@ fn experiments_of_other_systems_come_as_drafts() {
     assert_eq!(run(&["import", "magic", path(&features)]).code, 2);
     assert_eq!(run(&["import", "flagd", path(&features)]).code, 2);
     assert_eq!(run(&["import", "flagd", "nowhere.json"]).code, 3);
+    fs::write(&features, "no JSON").unwrap();
+    assert_eq!(run(&["import", "flagd", path(&features)]).code, 2);
+}
+
+#[test]
+fn an_import_leaves_alone_what_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(folder.path(), free_address(), "");
+    let layered = "\n[layer.pages]\nsalt = \"pg\"\n";
+    let text = fs::read_to_string(&file).unwrap();
+    let text = text.replace(
+        "[experiment.checkout]",
+        "[experiment.checkout]\nlayers = { pages = [[0, 0.5]] }",
+    );
+    fs::write(&file, text.clone() + layered).unwrap();
+    let run = |args: &[&str]| tidegate(&[&["experiment", "--config", path(&file)], args].concat());
+    let create = ["create", "--from", path(&file)];
+    let created = run(&create);
+    assert_eq!(created.code, 0, "{}", created.stderr);
+    assert_eq!(run(&["start", "checkout"]).code, 0);
+    // Another salt would deal the units of what runs anew.
+    fs::write(&file, text.clone() + &layered.replace("pg", "other")).unwrap();
+    let refused = run(&create);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("layer pages: hash and salt"), "{}", refused.stderr);
+    fs::write(&file, text + layered).unwrap();
+
+    let features = folder.path().join("features.json");
+    let rule = |key: &str, more: &str| {
+        format!(r#""{key}": {{"rules": [{{"key": "{key}", "variations": [0, 1], "hashVersion": 2{more}}}]}}"#)
+    };
+    let nested = rule("fine", r#", "namespace": ["pages", 0.5, 1]"#);
+    let text = format!(r#"{{"features": {{{}, {nested}}}}}"#, rule("checkout", ""));
+    fs::write(&features, text).unwrap();
+    for _ in 0..2 {
+        let done = run(&["import", "growthbook", path(&features), "--json"]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        assert_eq!(json(&done.stdout)["taken"], json!(["fine"]), "{}", done.stdout);
+        assert!(done.stderr.contains("checkout: left out: experiment checkout: hash"));
+    }
+    // What was imported is in a layer of its own.
+    assert_eq!(run(&create).code, 0);
 }
 
 /// A gateway that runs.

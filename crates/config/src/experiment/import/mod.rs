@@ -12,7 +12,8 @@ use std::path::Path;
 use experiment::analysis::Plan;
 use experiment::automation::Declared;
 use experiment::model::{
-    Action, Experiment, Identity, Phase, Salts, Share, Source, Status, UnitSource, Variant,
+    Action, Experiment, ExperimentSet, Identity, Phase, Salts, Share, Source, Status, UnitSource,
+    Variant,
 };
 use policy::assign::HashVersion;
 use serde_json::Value;
@@ -93,8 +94,10 @@ pub fn import_file(
     options: &ImportOptions,
 ) -> Result<Imported, ImportError> {
     let bytes = read_limited(path, IMPORT_BYTES_MAX).map_err(ImportError::Unreadable)?;
-    let value = serde_json::from_slice(&bytes)
-        .map_err(|error| ImportError::Unreadable(format!("{}: {error}", path.display())))?;
+    let value = serde_json::from_slice(&bytes).map_err(|error| ImportError::Shape {
+        place: path.display().to_string(),
+        message: format!("it is no JSON: {error}"),
+    })?;
     import(system, &value, options)
 }
 
@@ -113,6 +116,10 @@ pub fn import(
         System::Unleash => unleash::read(value, options, &mut imported)?,
         System::Flagd => flagd::read(value, options, &mut imported)?,
     }
+    let ExperimentSet { experiments, layers, .. } = &mut imported.declared.set;
+    let slots = experiments.iter().flat_map(|each| &each.layers);
+    // Those of experiments that were left out.
+    layers.retain(|layer| slots.clone().any(|slot| slot.layer == layer.key));
     Ok(imported)
 }
 

@@ -34,6 +34,9 @@ fn one(
     let list = |value: &Value, key: &str| {
         value.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
     };
+    if !list(feature, "dependencies").is_empty() {
+        return Err("it depends on another feature".to_owned());
+    }
     let strategies = list(feature, "strategies");
     let strategies: Vec<&Value> =
         strategies.iter().filter(|it| it.get("disabled") != Some(&Value::Bool(true))).collect();

@@ -35,6 +35,9 @@ pub(crate) struct ImportArgs {
     /// Only print what would be taken, as JSON
     #[arg(long)]
     dry_run: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 fn system(text: &str) -> Result<System, String> {
@@ -71,21 +74,37 @@ pub(super) fn run(args: &ImportArgs, reach: &Reach) -> Result<Exit, Failed> {
     for note in &imported.notes {
         eprintln!("{note}");
     }
-    let keys: Vec<&str> =
-        imported.declared.set.experiments.iter().map(|it| it.key.as_str()).collect();
+    let nothing = imported.declared.set.experiments.is_empty();
     if args.dry_run {
         print_all(&format!("{:#}\n", json!(imported.declared)));
-        return Ok(if keys.is_empty() { Exit::No } else { Exit::Ok });
+        return Ok(if nothing { Exit::No } else { Exit::Ok });
     }
-    if keys.is_empty() {
+    let (taken, refused) = if nothing {
+        (Vec::new(), Vec::new())
+    } else {
+        let reason = format!("imported from {}", args.file.display());
+        let declared = Box::new(imported.declared.clone());
+        match reach.ask(&Command::Import { declared, reason })? {
+            Answer::Imported { taken, left_out } => (taken, left_out),
+            _ => return Err(super::odd()),
+        }
+    };
+    for note in &refused {
+        eprintln!("{note}");
+    }
+    if args.json {
+        let left_out: Vec<&String> = imported.notes.iter().chain(&refused).collect();
+        let value = json!({
+            "schema": super::ACTION_SCHEMA,
+            "done": format!("taken: {}", taken.join(", ")), "taken": taken, "notes": left_out,
+        });
+        print_all(&format!("{value:#}\n"));
+    } else if !taken.is_empty() {
+        print_all(&format!("taken: {} (drafts: start them one by one)\n", taken.join(", ")));
+    }
+    if taken.is_empty() {
         eprintln!("{} has no experiment that can be taken over", args.file.display());
         return Ok(Exit::No);
-    }
-    let reason = format!("imported from {}", args.file.display());
-    let declared = Box::new(imported.declared.clone());
-    match reach.ask(&Command::Create { declared, reason })? {
-        Answer::Done(what) => print_all(&format!("{what} (drafts: start them one by one)\n")),
-        Answer::Experiments(_) | Answer::Shown(_) => return Err(super::odd()),
     }
     Ok(Exit::Ok)
 }
