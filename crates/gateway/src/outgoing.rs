@@ -206,3 +206,26 @@ impl Request {
         self.set_forwarded_path(&path);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_one_visitors_is_not_for_shared_caches() {
+        for (control, expected) in [
+            ("public, max-age=60", Some("max-age=60")),
+            ("PUBLIC", None),
+            ("max-age=1, S-MaxAge = 5 , must-revalidate", Some("max-age=1, must-revalidate")),
+            ("no-store", Some("no-store")),
+        ] {
+            let mut fields = Fields::new();
+            fields.push_known(Name::CacheControl, control.as_bytes());
+            fields.push(b"cdn-cache-control", b"max-age=600");
+            unpublish(&mut fields);
+            let left = fields.get(Name::CacheControl).map(|it| String::from_utf8_lossy(it));
+            assert_eq!(left.as_deref(), expected, "{control}");
+            assert!(!fields.has(Name::CdnCacheControl));
+        }
+    }
+}

@@ -3,7 +3,9 @@
 use crate::world::experiment;
 use experiment::automation::{Action, ApplyError, Stage, State, apply, revert};
 use experiment::evaluate::{Context, Set, Unit};
-use experiment::model::{Experiment, ExperimentSet, Phase, Share, Status, Sticky, changes, validate};
+use experiment::model::{
+    Experiment, ExperimentSet, Phase, Share, Status, Sticky, changes, validate,
+};
 use policy::assign::HashVersion;
 use proptest::prelude::*;
 

@@ -2,8 +2,8 @@
 //! assignments that were kept, nor of what was changed since by commands or by automation.
 
 use experiment::evaluate::{Context, Uncounted, Unit};
-use experiment::live::{Concern, Current};
 use experiment::live::params::ServiceParams;
+use experiment::live::{Concern, Current};
 use experiment::model::{ExperimentSet, Source};
 use experiment::targeting::is_bot;
 use gateway::{Asked, Explanation, Treatment};

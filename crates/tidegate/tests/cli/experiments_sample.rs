@@ -5,6 +5,7 @@ use std::fs;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use testkit::origin::{Behaviour, Origin, OriginConfig, Response};
 
 use crate::command::{path, tidegate};
 use crate::experiments_hostile::counted;
@@ -140,6 +141,25 @@ fn prefixes_end_at_segments() {
     up.stop();
 }
 
+/// The variant's path is taken instead of the route's.
+#[test]
+fn a_rewritten_path_is_not_rewritten_again() {
+    let shop = Shop::start();
+    let page =
+        |text: &str| Behaviour::Respond(Response { body: text.into(), ..Response::default() });
+    let origin = OriginConfig::default().route("/base/x", page("base")).route("/b/x", page("b"));
+    let origin = Origin::start(origin).unwrap();
+    let variants = "[experiment.checkout.variant.base]\n[experiment.checkout.variant.b]\n\
+                    path-rewrite = { prefix = \"/\", replacement = \"/b/\" }\n";
+    let route = "rewrite = { prefix = \"/\", with = \"/base/\" }";
+    let servers = format!("[\"{}\"]", origin.addr());
+    let up = Up::start(&configure(&shop, &servers, route, variants));
+    for (user, variant) in decided(&up, (0..10).map(|number| format!("user-{number}"))) {
+        assert_eq!(visit(&up, "/x", &user, "").body, variant);
+    }
+    up.stop();
+}
+
 /// A form that is sent is not redirected: browsers would repeat it without its content.
 #[test]
 fn only_what_can_be_repeated_is_redirected() {
@@ -238,9 +258,8 @@ fn explanations_do_what_the_gateway_does() {
     let agent = format!("user-agent: {BROWSER}");
     let explain = |method: &str, cookie: &str| {
         let url = "http://shop.example/checkout";
-        let ran = tidegate(&[
-            "config", "explain", path(&file), method, url, "-H", cookie, "-H", &agent,
-        ]);
+        let ran =
+            tidegate(&["config", "explain", path(&file), method, url, "-H", cookie, "-H", &agent]);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         ran.stdout
     };
@@ -284,9 +303,12 @@ fn who_cannot_have_been_exposed_is_not_counted() {
     let track = |experiment: &str, unit: &str| {
         let properties =
             json!({ "experimentId": experiment, "hashValue": unit, "variationId": "1" });
-        up.post("/track?client_key=k", &json!([
-            { "event_name": "Experiment Viewed", "properties_json": properties },
-        ]))
+        up.post(
+            "/track?client_key=k",
+            &json!([
+                { "event_name": "Experiment Viewed", "properties_json": properties },
+            ]),
+        )
     };
     assert_eq!(track("draft", "v")["unknown"], json!(1));
     assert_eq!(track("checkout", "boss")["fixed"], json!(1));
