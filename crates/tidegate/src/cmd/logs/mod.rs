@@ -164,7 +164,7 @@ fn find(files: &[PathBuf], options: &Options, known: &[Position]) -> Result<Vec<
 fn warn_of_copies(found: &[Source]) {
     for pair in found.windows(2) {
         if let [one, other] = pair
-            && one.is_copy_of(other)
+            && one.begins_as(other)
         {
             eprintln!(
                 "warning: {} begins as {} does: if one is a copy of the other, requests count twice; name only one",

@@ -129,8 +129,15 @@ impl State {
 
         for (source, outcome) in found.iter().zip(&scanned.outcomes) {
             let Some(position) = &outcome.position else { continue };
+            if outcome.is_shorter {
+                eprintln!(
+                    "warning: {} begins as a log of which more was read than {0} has: taken for an \
+                     unfinished copy of it, nothing of it counts",
+                    source.name()
+                );
+            }
             self.positions
-                .retain(|known| Some(known) != source.known() && !known.is_same_log(position));
+                .retain(|known| Some(known) != outcome.continued.as_ref() && known != position);
             self.positions.push(position.clone());
         }
         if self.positions.len() > POSITIONS_MAX {
