@@ -166,6 +166,8 @@ impl Source {
             Ok((blocks, start))
         };
         let (mut blocks, mut start) = open()?;
+        // A place behind its end: of a log that begins alike, or of the one that this is to be a copy of.
+        let mut beyond = None;
         for from in &self.known {
             if !from.is_in(blocks.sample()) {
                 continue;
@@ -173,17 +175,21 @@ impl Source {
             let headers = from.headers().unwrap_or_else(|| blocks.position().1.clone());
             blocks.skip_to(from.offset, headers)?;
             let continued = Some(from.clone());
-            if blocks.position().0 < from.offset {
-                let position = continued.clone();
-                return Ok(Begun { continued, is_shorter: true, ..Begun::new(blocks, position) });
-            }
-            if from.is_behind(blocks.tail()) {
+            let is_shorter = blocks.position().0 < from.offset;
+            if is_shorter {
+                beyond = beyond.or(continued);
+            } else if from.is_behind(blocks.tail()) {
                 // There may be more of the beginning by now, which tells the log better.
                 let (offset, headers) = blocks.position();
                 let position = start.map(|start| start.moved(offset, headers, blocks.tail()));
                 return Ok(Begun { continued, ..Begun::new(blocks, position) });
             }
             (blocks, start) = open()?;
+        }
+        if let Some(from) = beyond {
+            blocks.skip_to(from.offset, blocks.position().1.clone())?;
+            let continued = Some(from.clone());
+            return Ok(Begun { continued, is_shorter: true, ..Begun::new(blocks, Some(from)) });
         }
         Ok(Begun::new(blocks, start))
     }
