@@ -175,8 +175,7 @@ impl Source {
             let headers = from.headers().unwrap_or_else(|| blocks.position().1.clone());
             blocks.skip_to(from.offset, headers)?;
             let continued = Some(from.clone());
-            let is_shorter = blocks.position().0 < from.offset;
-            if is_shorter {
+            if blocks.position().0 < from.offset {
                 beyond = beyond.or(continued);
             } else if from.is_behind(blocks.tail()) {
                 // There may be more of the beginning by now, which tells the log better.
