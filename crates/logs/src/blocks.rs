@@ -1,6 +1,6 @@
 //! Cutting input into blocks of whole lines, and those into lines of bounded length.
 
-use crate::format::table::Headers;
+use crate::{format::table::Headers, position::TAIL_BYTES};
 use memchr::{memchr, memrchr};
 use std::io::{self, Read};
 
@@ -79,6 +79,8 @@ pub(crate) struct Blocks<R> {
     /// Where `carry` begins in the source's plain text.
     offset: u64,
     headers: Headers,
+    /// The last bytes before `offset`, as many as a [`crate::Position`] is known by.
+    tail: Vec<u8>,
     block_bytes: usize,
     /// Whether a last line without `\n` is left for a later reading, also one that a failure cut off.
     leaves_unfinished: bool,
@@ -98,6 +100,7 @@ impl<R: Read> Blocks<R> {
             carry: Vec::new(),
             offset: 0,
             headers: Headers::default(),
+            tail: Vec::new(),
             block_bytes: block_bytes.max(1),
             leaves_unfinished,
             in_long_line: false,
@@ -122,12 +125,30 @@ impl<R: Read> Blocks<R> {
     /// The input failed on the way.
     pub(crate) fn skip_to(&mut self, offset: u64, headers: Headers) -> io::Result<()> {
         let in_carry = usize::try_from(offset).unwrap_or(usize::MAX).min(self.carry.len());
-        self.carry.drain(..in_carry);
+        let behind: Vec<u8> = self.carry.drain(..in_carry).collect();
+        self.remember(&behind);
         let missing = offset - in_carry as u64;
-        let passed = io::copy(&mut self.input.by_ref().take(missing), &mut io::sink())?;
+        let unseen = missing.saturating_sub(TAIL_BYTES as u64);
+        let mut passed = io::copy(&mut self.input.by_ref().take(unseen), &mut io::sink())?;
+        let mut last = Vec::new();
+        passed += self.input.by_ref().take(missing - unseen).read_to_end(&mut last)? as u64;
+        self.remember(&last);
         self.offset = in_carry as u64 + passed;
         self.headers = headers;
         Ok(())
+    }
+
+    /// Takes notice of text that is before the next block.
+    fn remember(&mut self, text: &[u8]) {
+        let kept = TAIL_BYTES.saturating_sub(text.len()).min(self.tail.len());
+        self.tail.drain(..self.tail.len() - kept);
+        self.tail
+            .extend_from_slice(text.get(text.len().saturating_sub(TAIL_BYTES)..).unwrap_or(&[]));
+    }
+
+    /// The last bytes before the next block.
+    pub(crate) fn tail(&self) -> &[u8] {
+        &self.tail
     }
 
     /// Where the next block begins, in bytes of the source's plain text, and the headers there.
@@ -171,6 +192,7 @@ impl<R: Read> Blocks<R> {
         text.truncate(length);
         let block = Block { offset: self.offset, headers: self.headers.clone(), tail };
         self.headers.pass_all(text);
+        self.remember(text);
         self.offset += length as u64;
         Ok(Some(block))
     }
@@ -180,12 +202,14 @@ impl<R: Read> Blocks<R> {
         self.in_long_line = false;
         loop {
             if let Some(at) = memchr(b'\n', &self.carry) {
-                self.carry.drain(..=at);
+                let dropped: Vec<u8> = self.carry.drain(..=at).collect();
+                self.remember(&dropped);
                 self.offset += at as u64 + 1;
                 return;
             }
             self.offset += self.carry.len() as u64;
             let mut carry = std::mem::take(&mut self.carry);
+            self.remember(&carry);
             carry.clear();
             self.read(&mut carry, LINE_BYTES_MAX);
             self.carry = carry;

@@ -5,6 +5,7 @@ use crate::{
     blocks::{Block, Blocks, SAMPLE_BYTES},
     decompress::compression,
     format::{Parser, table::Headers},
+    position::TAIL_BYTES,
     scan::{Options, parse_block},
 };
 use std::{
@@ -62,8 +63,8 @@ impl Follower {
             Self { path: path.to_path_buf(), file: None, parser, counts: Counts::default() };
         follower
             .open(|open, sample, length| {
-                if let Some(from) = from.filter(|from| from.is_in(sample) && from.offset <= length)
-                {
+                let from = from.filter(|from| from.is_in(sample) && from.offset <= length);
+                if let Some(from) = from.filter(|from| open.is_behind(from)) {
                     open.offset = from.offset;
                     if let Some(headers) = from.headers() {
                         open.headers = headers;
@@ -162,6 +163,17 @@ impl Follower {
 }
 
 impl Open {
+    /// Whether what is before the place is what was read.
+    fn is_behind(&mut self, place: &Position) -> bool {
+        let from = place.offset.saturating_sub(TAIL_BYTES as u64);
+        let mut tail = Vec::new();
+        let read = self
+            .file
+            .seek(SeekFrom::Start(from))
+            .and_then(|_| self.file.by_ref().take(place.offset - from).read_to_end(&mut tail));
+        read.is_ok() && place.is_behind(&tail)
+    }
+
     /// Goes to the beginning of the last line, with the headers that are in force there.
     fn skip_to_end(&mut self, length: u64) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(0))?;

@@ -6,13 +6,16 @@ use std::{fmt, str::FromStr};
 /// How much of the beginning of a log tells it from others.
 const FINGERPRINT_BYTES_MAX: usize = 4096;
 
+/// How many of the last bytes that were read tell the log from others that begin alike.
+pub(crate) const TAIL_BYTES: usize = 256;
+
 const _: () = assert!(FINGERPRINT_BYTES_MAX <= SAMPLE_BYTES);
 
 /// A place in a log. The log is known by its first bytes, so it is found again when rotation has
-/// given it another name or compressed it.
+/// given it another name or compressed it, and by the last that were read of it.
 ///
-/// As text, which [`FromStr`] reads back, it is one line: length and hash of the first bytes, the offset
-/// and the header in force, each in hexadecimal.
+/// As text, which [`FromStr`] reads back, it is one line: length and hash of the first bytes, the offset,
+/// the header in force and the hash of the last bytes, each in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     /// How many first bytes the fingerprint covers.
@@ -22,6 +25,8 @@ pub struct Position {
     pub offset: u64,
     /// Header in force there; empty if none.
     header: Vec<u8>,
+    /// Hash of up to [`TAIL_BYTES`] before the place; unknown in what earlier versions wrote.
+    tail: Option<u64>,
 }
 
 impl Position {
@@ -29,13 +34,20 @@ impl Position {
     pub(crate) fn start(sample: &[u8]) -> Option<Self> {
         let beginning = sample.get(..sample.len().min(FINGERPRINT_BYTES_MAX))?;
         let (length, fingerprint) = (beginning.len(), fnv1a(beginning));
-        (length > 0).then_some(Self { length, fingerprint, offset: 0, header: Vec::new() })
+        (length > 0).then_some(Self {
+            length,
+            fingerprint,
+            offset: 0,
+            header: Vec::new(),
+            tail: Some(fnv1a(b"")),
+        })
     }
 
-    /// The same log, further on.
-    pub(crate) fn moved(&self, offset: u64, headers: &Headers) -> Self {
+    /// The same log, further on, behind `tail`, the last bytes before.
+    pub(crate) fn moved(&self, offset: u64, headers: &Headers, tail: &[u8]) -> Self {
         let header = headers.in_force.as_ref().map(|header| header.text.clone());
-        Self { offset, header: header.unwrap_or_default(), ..self.clone() }
+        let (header, tail) = (header.unwrap_or_default(), Some(fnv1a(tail)));
+        Self { offset, header, tail, ..self.clone() }
     }
 
     /// Whether it is a place in the log that begins with `sample`.
@@ -49,14 +61,29 @@ impl Position {
         self.length == other.length && self.fingerprint == other.fingerprint
     }
 
-    /// Of several places in the log that begins with `sample`, the furthest.
-    pub(crate) fn find<'p>(known: &'p [Self], sample: &[u8]) -> Option<&'p Self> {
-        known.iter().filter(|position| position.is_in(sample)).max_by_key(|found| found.offset)
+    /// Whether it may be behind `tail`, the last bytes before.
+    pub(crate) fn is_behind(&self, tail: &[u8]) -> bool {
+        self.tail.is_none_or(|known| known == fnv1a(tail))
+    }
+
+    /// Of several places those in a log that begins with `sample`, the furthest first. Which of them are in
+    /// the log tells what is before them.
+    pub(crate) fn all_in(known: &[Self], sample: &[u8]) -> Vec<Self> {
+        let mut found: Vec<_> =
+            known.iter().filter(|position| position.is_in(sample)).cloned().collect();
+        found.sort_by_key(|position| std::cmp::Reverse(position.offset));
+        found
     }
 
     /// The headers in force there; `None` where the log has none.
     pub(crate) fn headers(&self) -> Option<Headers> {
         (!self.header.is_empty()).then(|| Headers::of_text(&self.header))
+    }
+}
+
+impl Position {
+    fn write_tail(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tail.map_or(Ok(()), |tail| write!(out, " {tail:x}"))
     }
 }
 
@@ -71,9 +98,11 @@ impl fmt::Display for Position {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:x} {:016x} {:x} ", self.length, self.fingerprint, self.offset)?;
         if self.header.is_empty() {
-            return out.write_str("-");
+            out.write_str("-")?;
+            return self.write_tail(out);
         }
-        self.header.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        self.header.iter().try_for_each(|byte| write!(out, "{byte:02x}"))?;
+        self.write_tail(out)
     }
 }
 
@@ -99,8 +128,12 @@ impl FromStr for Position {
                     .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
                     .collect::<Option<Vec<u8>>>()?,
             };
+            let tail = match words.next() {
+                None => None,
+                Some(tail) => Some(u64::from_str_radix(tail, 16).ok()?),
+            };
             let is_whole = (1..=FINGERPRINT_BYTES_MAX).contains(&length) && words.next().is_none();
-            is_whole.then_some(Self { length, fingerprint, offset, header })
+            is_whole.then_some(Self { length, fingerprint, offset, header, tail })
         };
         parse().ok_or(PositionError)
     }
@@ -126,14 +159,21 @@ mod tests {
     fn text_is_read_back() {
         let start = Position::start(b"line\n").unwrap();
         let headers = Headers::of_text(b"timestamp,requests");
-        for position in [start.clone(), start.moved(77, &headers)] {
+        for position in [start.clone(), start.moved(77, &headers, b"tail")] {
             assert_eq!(position.to_string().parse(), Ok(position.clone()));
             assert!(position.is_same_log(&start) && position.is_in(b"line\nmore\n"));
             assert!(!position.is_in(b"lin") && !position.is_in(b"other\n"));
         }
-        assert_eq!(start.moved(77, &headers).headers(), Some(headers));
+        let moved = start.moved(77, &headers, b"tail");
+        assert_eq!(moved.headers(), Some(headers));
+        assert!(moved.is_behind(b"tail") && !moved.is_behind(b"tale"));
+        // What earlier versions wrote.
+        let old: Position = "5 1 2 -".parse().unwrap();
+        assert!(old.is_behind(b"x") && old.to_string() == "5 0000000000000001 2 -");
         assert_eq!(Position::start(b""), None);
-        for text in ["", "5", "5 1 2", "5 1 2 3g", "0 1 2 -", "ffff 1 2 -", "5 1 2 - 4"] {
+        for text in
+            ["", "5", "5 1 2", "5 1 2 3g", "0 1 2 -", "ffff 1 2 -", "5 1 2 - x", "5 1 2 - 4 5"]
+        {
             assert_eq!(text.parse::<Position>(), Err(PositionError), "{text}");
         }
     }

@@ -88,6 +88,10 @@ pub struct Outcome {
     pub counts: Counts,
     /// Where to go on another time; `None` if it is empty or was not reached. Damage does not move it.
     pub position: Option<Position>,
+    /// The place of an earlier reading where this one went on.
+    pub continued: Option<Position>,
+    /// Whether it ends before that place: then it is taken for an unfinished copy, and nothing of it counts.
+    pub is_shorter: bool,
     /// Why it could not be read to its end.
     pub failure: Option<ReadError>,
 }
@@ -173,15 +177,21 @@ impl State {
         let blocks = match &mut self.blocks {
             Some(blocks) => blocks,
             None => {
-                let (blocks, position) = source.blocks(options)?;
-                self.outcome.position = position;
-                self.blocks.insert(blocks)
+                let begun = source.blocks(options)?;
+                self.outcome.position = begun.position;
+                self.outcome.continued = begun.continued;
+                self.outcome.is_shorter = begun.is_shorter;
+                self.blocks.insert(begun.blocks)
             }
         };
         let block = blocks.next(text)?;
         if block.is_some() {
             let (offset, headers) = blocks.position();
-            let moved = self.outcome.position.as_ref().map(|from| from.moved(offset, headers));
+            let moved = self
+                .outcome
+                .position
+                .as_ref()
+                .map(|from| from.moved(offset, headers, blocks.tail()));
             self.outcome.position = moved;
         }
         Ok(block)

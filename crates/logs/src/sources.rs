@@ -9,7 +9,7 @@ use crate::{
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io,
+    io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -29,8 +29,25 @@ pub struct Source {
     pub first_us: Option<i64>,
     /// Its beginning, by which it is known again; `None` for streams and empty files.
     start: Option<Position>,
-    /// Where to begin; otherwise at the beginning.
-    from: Option<Position>,
+    /// Where to begin, the furthest first: at the one that it has; otherwise at the beginning.
+    known: Vec<Position>,
+}
+
+/// A source that is about to be read.
+pub(crate) struct Begun {
+    pub(crate) blocks: Blocks<Input>,
+    /// Where it begins; `None` if it is empty.
+    pub(crate) position: Option<Position>,
+    /// The known place that this is.
+    pub(crate) continued: Option<Position>,
+    /// Whether it ends before that place.
+    pub(crate) is_shorter: bool,
+}
+
+impl Begun {
+    fn new(blocks: Blocks<Input>, position: Option<Position>) -> Self {
+        Self { blocks, position, continued: None, is_shorter: false }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -47,14 +64,17 @@ impl Source {
         let text = text.into();
         let stored_bytes = text.len() as u64;
         let place = Place::Memory(text);
-        Self { name: name.into(), place, stored_bytes, first_us: None, start: None, from: None }
+        Self::at(place, name.into(), stored_bytes)
     }
 
     /// Standard input, perhaps compressed.
     #[must_use]
     pub fn stdin() -> Self {
-        let name = "standard input".to_owned();
-        Self { name, place: Place::Stdin, stored_bytes: 0, first_us: None, start: None, from: None }
+        Self::at(Place::Stdin, "standard input".to_owned(), 0)
+    }
+
+    fn at(place: Place, name: String, stored_bytes: u64) -> Self {
+        Self { name, place, stored_bytes, first_us: None, start: None, known: Vec::new() }
     }
 
     /// A file, perhaps compressed.
@@ -74,9 +94,7 @@ impl Source {
     }
 
     fn of_file(path: &Path, stored_bytes: u64) -> Self {
-        let place = Place::File(path.to_path_buf());
-        let name = path.display().to_string();
-        Self { name, place, stored_bytes, first_us: None, start: None, from: None }
+        Self::at(Place::File(path.to_path_buf()), path.display().to_string(), stored_bytes)
     }
 
     /// What to call it in messages.
@@ -85,17 +103,39 @@ impl Source {
         &self.name
     }
 
-    /// Where an earlier reading stopped, if [`sources`] was told of it: a scan goes on there.
+    /// Whether `position` may be a place in it.
     #[must_use]
-    pub fn known(&self) -> Option<&Position> {
-        self.from.as_ref()
+    pub fn may_have(&self, position: &Position) -> bool {
+        self.known.contains(position)
     }
 
-    /// Whether it begins as `other` does, in the bytes that logs are known by: then one is a copy of the
-    /// other, or was one until more was written.
+    /// Whether it begins as `other` does, in the bytes that logs are known by: then one may be a copy of the
+    /// other, or was one until more was written; see [`Self::is_copy_of`].
+    #[must_use]
+    pub fn begins_as(&self, other: &Self) -> bool {
+        self.start.is_some() && self.start == other.start
+    }
+
+    /// Whether all of one of them is what the other begins with. Reads both as far as they are equal.
     #[must_use]
     pub fn is_copy_of(&self, other: &Self) -> bool {
-        self.start.is_some() && self.start == other.start
+        let is_copy = || -> io::Result<bool> {
+            let (mut ours, mut theirs) = (self.input()?, other.input()?);
+            let (mut our_text, mut their_text) = (Vec::new(), Vec::new());
+            loop {
+                // Damage is an end, as of a file that is being compressed.
+                read_some(&mut ours, &mut our_text);
+                read_some(&mut theirs, &mut their_text);
+                let length = our_text.len().min(their_text.len());
+                if our_text.get(..length) != their_text.get(..length) {
+                    return Ok(false);
+                }
+                if length < COMPARED_BYTES {
+                    return Ok(true);
+                }
+            }
+        };
+        self.begins_as(other) && is_copy().unwrap_or(false)
     }
 
     /// Whether it can be read only once.
@@ -117,21 +157,40 @@ impl Source {
         Ok(input)
     }
 
-    /// Its blocks, from where it is to begin, and that place.
-    pub(crate) fn blocks(
-        &self,
-        options: &Options,
-    ) -> io::Result<(Blocks<Input>, Option<Position>)> {
-        let mut blocks = Blocks::new(self.input()?, options.block_bytes, options.leaves_unfinished);
-        let start = Position::start(blocks.sample());
-        let Some(from) = self.from.as_ref().filter(|from| from.is_in(blocks.sample())) else {
-            return Ok((blocks, start));
+    /// Its blocks, from where it is to begin. A known place is one in it if what is before is the same.
+    pub(crate) fn blocks(&self, options: &Options) -> io::Result<Begun> {
+        let open = || -> io::Result<_> {
+            let (block_bytes, leaves_unfinished) = (options.block_bytes, options.leaves_unfinished);
+            let blocks = Blocks::new(self.input()?, block_bytes, leaves_unfinished);
+            let start = Position::start(blocks.sample());
+            Ok((blocks, start))
         };
-        let headers = from.headers().unwrap_or_else(|| blocks.position().1.clone());
-        blocks.skip_to(from.offset, headers)?;
-        // There may be more of the beginning by now, which tells the log better.
-        let position = start.map(|start| start.moved(from.offset, blocks.position().1));
-        Ok((blocks, position))
+        let (mut blocks, mut start) = open()?;
+        // A place behind its end: of a log that begins alike, or of the one that this is to be a copy of.
+        let mut beyond = None;
+        for from in &self.known {
+            if !from.is_in(blocks.sample()) {
+                continue;
+            }
+            let headers = from.headers().unwrap_or_else(|| blocks.position().1.clone());
+            blocks.skip_to(from.offset, headers)?;
+            let continued = Some(from.clone());
+            if blocks.position().0 < from.offset {
+                beyond = beyond.or(continued);
+            } else if from.is_behind(blocks.tail()) {
+                // There may be more of the beginning by now, which tells the log better.
+                let (offset, headers) = blocks.position();
+                let position = start.map(|start| start.moved(offset, headers, blocks.tail()));
+                return Ok(Begun { continued, ..Begun::new(blocks, position) });
+            }
+            (blocks, start) = open()?;
+        }
+        if let Some(from) = beyond {
+            blocks.skip_to(from.offset, blocks.position().1.clone())?;
+            let continued = Some(from.clone());
+            return Ok(Begun { continued, is_shorter: true, ..Begun::new(blocks, Some(from)) });
+        }
+        Ok(Begun::new(blocks, start))
     }
 
     /// Looks at the beginning: the time of the first record, and whether one of the places where
@@ -142,7 +201,7 @@ impl Source {
         }
         let blocks = Blocks::new(self.input()?, options.block_bytes, false);
         self.start = Position::start(blocks.sample());
-        self.from = Position::find(known, blocks.sample()).cloned();
+        self.known = Position::all_in(known, blocks.sample());
         let mut parser = options.parser();
         parser.set_headers(blocks.position().1.clone());
         for line in without_mark(blocks.sample()).split(|byte| *byte == b'\n') {
@@ -210,10 +269,29 @@ pub fn sources(
     {
         return Err(error);
     }
+    // A place in a short log may seem to be one in a longer log that begins alike.
+    let starts: Vec<_> = found.iter().filter_map(|source| source.start.clone()).collect();
+    for source in &mut found {
+        let is_ours = |known: &Position| {
+            source.start.as_ref().is_some_and(|start| start.is_same_log(known))
+                || !starts.iter().any(|start| start.is_same_log(known))
+        };
+        let known = std::mem::take(&mut source.known);
+        source.known = known.into_iter().filter(is_ours).collect();
+    }
     found.sort_by(|a, b| {
         (a.first_us.is_none(), a.first_us).cmp(&(b.first_us.is_none(), b.first_us))
     });
     Ok(found)
+}
+
+/// How much of two sources is compared at a time.
+const COMPARED_BYTES: usize = 64 * 1024;
+
+/// The next bytes of a source, less than [`COMPARED_BYTES`] only at its end.
+fn read_some(input: &mut Input, text: &mut Vec<u8>) {
+    text.clear();
+    let _ = input.take(COMPARED_BYTES as u64).read_to_end(text);
 }
 
 impl Source {

@@ -278,13 +278,17 @@ fn following_crosses_every_rotation() {
     fs::write(&path, line(5, "f") + &line(6, "g") + &line(7, "h")).unwrap();
     assert_eq!(poll(&mut follower), ["/f", "/g", "/h"]);
 
+    // As long as it was.
+    fs::write(&path, line(5, "k") + &line(6, "l") + &line(7, "m")).unwrap();
+    assert_eq!(poll(&mut follower), ["/k", "/l", "/m"]);
+
     // Removed, and there again later.
     fs::remove_file(&path).unwrap();
     assert_eq!(poll(&mut follower), Vec::<String>::new());
     fs::write(&path, line(8, "i")).unwrap();
     assert_eq!(poll(&mut follower), ["/i"]);
     let counts = follower.counts();
-    assert_eq!((counts.read, counts.parsed), (9, 9));
+    assert_eq!((counts.read, counts.parsed), (12, 12));
 }
 
 #[test]
@@ -310,6 +314,10 @@ fn following_waits_for_the_file_and_knows_headers() {
     let mut from = Follower::new(&path, Some(&position), &options).unwrap();
     assert_eq!(poll(&mut from), ["/d"]);
     assert!(Follower::new(&PathBuf::from(folder.path()), None, &options).is_err());
+    // What is compressed is none to be followed.
+    fs::write(&path, b"\x1f\x8b\x08\x00\x00").unwrap();
+    let error = Follower::new(&path, None, &options).unwrap_err().to_string();
+    assert!(error.contains("only plain text"), "{error}");
 }
 
 /// Lines of many formats, headers among them, and junk.

@@ -163,10 +163,9 @@ fn durations_with_units() {
 
 #[test]
 fn counts_since_the_epoch_leave_the_zone() {
-    for members in [r#""time_iso8601":"2000-10-10T13:55:36-07:00","msec":"971211336.123""#] {
-        let (records, _) = read(&format!(r#"{{{members},"status":200}}"#));
-        assert_eq!(records, ["971211336123000@-420 end status=200"]);
-    }
+    let (records, _) =
+        read(r#"{"time_iso8601":"2000-10-10T13:55:36-07:00","msec":"971211336.123","status":200}"#);
+    assert_eq!(records, ["971211336123000@-420 end status=200"]);
 }
 
 #[test]

@@ -30,10 +30,13 @@ pub(super) fn lower(name: &str) -> String {
     plain
 }
 
+/// What a unit makes of a field: `None` if the field is no duration.
+type Unit = fn(Field) -> Option<Field>;
+
 /// The name without the unit at its end, and what the unit makes of a duration that the name means.
-pub(super) fn unit(name: &str) -> Option<(&str, fn(Field) -> Option<Field>)> {
+pub(super) fn unit(name: &str) -> Option<(&str, Unit)> {
     let (base, unit) = name.rsplit_once('_')?;
-    let field: fn(Field) -> Option<Field> = match unit {
+    let field: Unit = match unit {
         "s" | "sec" | "secs" | "seconds" => |field| of(field, Field::DurationS, Field::UpstreamS),
         "ms" | "msec" | "millis" | "milliseconds" => {
             |field| of(field, Field::DurationMs, Field::UpstreamMs)

@@ -139,7 +139,19 @@ fn with_state(
     let files = Files::create(args.parquet.as_deref(), args.rejected.as_deref())?;
     let mut unread = Unread::default();
     if !args.files.is_empty() {
-        let found = find(&args.files, options, state.positions())?;
+        let mut found = find(&args.files, options, state.positions())?;
+        if state.is_read_otherwise(options) {
+            if state.has_all(&found) {
+                state.forget();
+                found = find(&args.files, options, &[])?;
+            } else {
+                eprintln!(
+                    "warning: the state in {} was read with another --log-format or --zone, and not all of its logs \
+                     are there to be read anew: what it has stays as it is; use another folder for the rest",
+                    folder.display()
+                );
+            }
+        }
         let rejected = files.rejected();
         unread = state.take(found, args.quiet, options, args.reading.anonymise, rejected)?;
     }
@@ -164,7 +176,7 @@ fn find(files: &[PathBuf], options: &Options, known: &[Position]) -> Result<Vec<
 fn warn_of_copies(found: &[Source]) {
     for pair in found.windows(2) {
         if let [one, other] = pair
-            && one.is_copy_of(other)
+            && one.begins_as(other)
         {
             eprintln!(
                 "warning: {} begins as {} does: if one is a copy of the other, requests count twice; name only one",

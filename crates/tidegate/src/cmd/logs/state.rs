@@ -34,6 +34,8 @@ pub(crate) struct State {
     folder: PathBuf,
     list: List,
     positions: Vec<Position>,
+    /// Number of the last archive that the list names.
+    archived: u64,
     /// Held while this process works on the folder.
     _lock: File,
 }
@@ -45,6 +47,17 @@ struct List {
     archives: Vec<String>,
     positions: Vec<String>,
     rejected: BTreeMap<String, u64>,
+    /// How everything was read: see [`reading`].
+    #[serde(default)]
+    reading: String,
+}
+
+/// What tells whether logs are read as they were: formats and zone.
+fn reading(options: &Options) -> String {
+    format!(
+        "{:08x}",
+        crc32fast::hash(format!("{} {:?}", options.zone_min, options.layouts).as_bytes())
+    )
 }
 
 impl State {
@@ -72,18 +85,41 @@ impl State {
                 archives: Vec::new(),
                 positions: Vec::new(),
                 rejected: BTreeMap::new(),
+                reading: String::new(),
             },
             Err(error) => return Err(cannot(error)),
         };
         let positions = list.positions.iter().map(|text| text.parse()).collect::<Result<_, _>>();
         let positions =
             positions.map_err(|error| failed(folder, &format!("state.json: {error}")))?;
-        Ok(State { folder: folder.to_owned(), list, positions, _lock: lock })
+        let number = |name: &String| name.strip_suffix(".records")?.parse::<u64>().ok();
+        let archived = list.archives.iter().filter_map(number).max().unwrap_or(0);
+        Ok(State { folder: folder.to_owned(), list, positions, archived, _lock: lock })
     }
 
     /// How far each log was read.
     pub(crate) fn positions(&self) -> &[Position] {
         &self.positions
+    }
+
+    /// Whether what is kept was read with other formats or in another zone.
+    pub(crate) fn is_read_otherwise(&self, options: &Options) -> bool {
+        // Earlier versions did not keep how.
+        let known = Some(&self.list.reading).filter(|known| !known.is_empty()).cloned();
+        let known = known.unwrap_or_else(|| reading(&Options::default()));
+        !self.positions.is_empty() && known != reading(options)
+    }
+
+    /// Whether every log that was read is among those found, so that all can be read anew.
+    pub(crate) fn has_all(&self, found: &[Source]) -> bool {
+        self.positions.iter().all(|position| found.iter().any(|one| one.may_have(position)))
+    }
+
+    /// Forgets everything, from the end of the next reading on.
+    pub(crate) fn forget(&mut self) {
+        self.list.archives.clear();
+        self.list.rejected.clear();
+        self.positions.clear();
     }
 
     /// Reads what is new in the sources and keeps it; says what could not be read.
@@ -99,7 +135,7 @@ impl State {
         rejected: Option<&Rejected>,
     ) -> Result<Unread, Failed> {
         let found = without_copies(found);
-        let name = format!("{:06}.records", self.list.archives.len() + 1);
+        let name = format!("{:06}.records", self.archived + 1);
         let path = self.folder.join(&name);
         let cannot = |error: std::io::Error| cannot_write(&path, &error);
         let out = BufWriter::new(File::create(&path).map_err(cannot)?);
@@ -129,8 +165,15 @@ impl State {
 
         for (source, outcome) in found.iter().zip(&scanned.outcomes) {
             let Some(position) = &outcome.position else { continue };
+            if outcome.is_shorter {
+                eprintln!(
+                    "warning: {} begins as a log of which more was read than {0} has: taken for an \
+                     unfinished copy of it, nothing of it counts",
+                    source.name()
+                );
+            }
             self.positions
-                .retain(|known| Some(known) != source.known() && !known.is_same_log(position));
+                .retain(|known| Some(known) != outcome.continued.as_ref() && known != position);
             self.positions.push(position.clone());
         }
         if self.positions.len() > POSITIONS_MAX {
@@ -138,6 +181,7 @@ impl State {
             return Err(failed(&self.folder, &problem));
         }
         self.list.positions = self.positions.iter().map(ToString::to_string).collect();
+        self.list.reading = reading(&options);
         for (reason, count) in scanned.counts.reasons() {
             *self.list.rejected.entry(reason.to_string()).or_default() += count;
         }

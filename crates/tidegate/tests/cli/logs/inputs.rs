@@ -126,6 +126,12 @@ fn a_log_format_is_a_string_or_a_configuration_file() {
     ] {
         assert_eq!(totals(&report(&[path(&detected), "--log-format", name])), [1, 1, 0], "{name}");
     }
+    // One format that cannot be used leaves the others, with a warning that names it.
+    let two = format!("log_format bad '$remote_addr$status $msec';\nlog_format good '{format}';\n");
+    let config = write(folder.path(), "two.conf", two);
+    let (found, ran) = logs(&[path(&log), "--log-format", path(&config)]);
+    assert!(ran.stderr.contains("`bad`: two fields"), "{}", ran.stderr);
+    assert_eq!((ran.code, totals(&found)), (0, [1, 1, 0]));
     let empty = write(folder.path(), "other.conf", "http { server { listen 80; } }\n");
     for (wrong, code, text) in [
         ("no format", 2, "`$` variables"),

@@ -6,6 +6,28 @@ use crate::command::{path, tidegate};
 const BOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
 
 #[test]
+fn questions_that_nothing_can_answer_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = write(folder.path(), "access.log", lines(0..1));
+    for (args, text) in [
+        (&["--since", "2026-10-11", "--until", "2026-10-10"][..], "no record can be between"),
+        (&["--where", "client=203.0.113.*"], "write an address"),
+        (&["--where", "foo=1"], "there are client"),
+    ] {
+        let ran = tidegate(&[&["logs", path(&log)], args].concat());
+        assert_eq!(ran.code, 2, "{args:?}");
+        assert!(ran.stderr.contains(text), "{}", ran.stderr);
+    }
+    let pattern = folder.path().join("*.log");
+    let ran = tidegate(&["logs", "--follow", path(&pattern)]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("pattern"), "{}", ran.stderr);
+    // What there is not is told once.
+    let ran = tidegate(&["plan", path(&folder.path().join("nope.csv")), "--capacity", "85/s"]);
+    assert_eq!((ran.code, ran.stderr.matches("No such file").count()), (3, 1), "{}", ran.stderr);
+}
+
+#[test]
 fn conditions_choose_lines() {
     let folder = tempfile::tempdir().unwrap();
     let text = [

@@ -90,6 +90,56 @@ fn logs_that_begin_alike_are_told_apart_when_they_have_grown() {
 }
 
 #[test]
+fn logs_that_begin_alike_for_long_are_read_both() {
+    let site = Site::new();
+    let same = lines(0..60);
+    assert!(same.len() > 4096);
+    site.append("v1.log", &(same.clone() + &lines(100..101)));
+    site.append("v2.log", &(same + &lines(200..203)));
+    assert_eq!(site.read(), [124, 124, 0]);
+    assert_eq!(site.read(), [124, 124, 0]);
+    site.append("v1.log", &lines(300..304));
+    assert_eq!(site.read(), [128, 128, 0]);
+    // Rotated: each is found again.
+    fs::rename(site.log("v1.log"), site.log("v3.log")).unwrap();
+    assert_eq!(site.read(), [128, 128, 0]);
+    // A copy of one, and one that is not whole yet.
+    fs::copy(site.log("v2.log"), site.log("v4.log")).unwrap();
+    assert_eq!(site.read(), [128, 128, 0]);
+}
+
+#[test]
+fn a_short_log_that_another_begins_with_keeps_its_place() {
+    let site = Site::new();
+    site.append("s1.log", &lines(0..1));
+    assert_eq!(site.read(), [1, 1, 0]);
+    site.append("s2.log", &lines(0..4));
+    assert_eq!(site.read(), [5, 5, 0]);
+    assert_eq!(site.read(), [5, 5, 0]);
+}
+
+#[test]
+fn another_format_reads_everything_anew() {
+    let site = Site::new();
+    let log = write(&site.folder.path().join("logs"), "c.log", "200|192.0.2.7|971211336.5\n");
+    let state = site.state();
+    assert_eq!(site.read(), [1, 0, 1]);
+    let layout = ["--log-format", "$status|$remote_addr|$msec"];
+    let anew = || {
+        let ran = logs(&[&[path(&log), "--state", path(&state)], &layout[..]].concat());
+        (totals(&ran.0), ran.1.stderr)
+    };
+    assert_eq!(anew(), ([1, 1, 0], String::new()));
+    assert_eq!(anew().0, [1, 1, 0]);
+    // One that is gone cannot be read anew.
+    fs::rename(&log, site.folder.path().join("gone")).unwrap();
+    site.append("d.log", "200|192.0.2.7|971211337.5\n");
+    let (report, ran) = logs(&[path(&site.log("d.log")), "--state", path(&state)]);
+    assert_eq!(totals(&report), [2, 1, 1]);
+    assert!(ran.stderr.contains("another --log-format or --zone"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_damaged_log_is_completed_when_it_is_whole() {
     let site = Site::new();
     let whole = gzip(&lines(0..20_000));
