@@ -223,7 +223,7 @@ mod tests {
             fields.push_known(Name::CacheControl, control.as_bytes());
             fields.push(b"cdn-cache-control", b"max-age=600");
             unpublish(&mut fields);
-            let left = fields.get(Name::CacheControl).map(|it| String::from_utf8_lossy(it));
+            let left = fields.get(Name::CacheControl).map(String::from_utf8_lossy);
             assert_eq!(left.as_deref(), expected, "{control}");
             assert!(!fields.has(Name::CdnCacheControl));
         }
