@@ -1,6 +1,8 @@
 //! `POST /v1/exposures` and `POST /v1/events`: batches that are acknowledged when they are durable.
 //! A batch is taken as a whole or refused as a whole.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
@@ -13,8 +15,8 @@ use experiment::event::{
 };
 use experiment::ledger::{FUTURE_US_MAX, Fate, Fates, JournalError, Outcome};
 use experiment::live::Current;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::Api;
@@ -32,7 +34,8 @@ struct Exposures {
     producer: Option<String>,
     epoch: Option<u32>,
     sequence: Option<u64>,
-    exposures: Vec<Object<OneExposure>>,
+    #[serde(deserialize_with = "entries")]
+    exposures: Vec<OneExposure>,
 }
 
 #[derive(Deserialize)]
@@ -57,7 +60,8 @@ struct Events {
     producer: Option<String>,
     epoch: Option<u32>,
     sequence: Option<u64>,
-    events: Vec<Object<OneEvent>>,
+    #[serde(deserialize_with = "entries")]
+    events: Vec<OneEvent>,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +69,7 @@ struct Events {
 struct OneEvent {
     unit: String,
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number")]
     value: f64,
     time: Option<Time>,
     id: Option<String>,
@@ -73,10 +77,56 @@ struct OneEvent {
 
 /// Milliseconds since 1970, or text as RFC 3339 has it.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`time` must be RFC 3339 text or milliseconds since 1970")]
 enum Time {
     Millis(i64),
+    /// As languages write them whose numbers are all of one kind.
+    Fraction(f64),
     Text(String),
+}
+
+/// What a batch is of.
+trait OneEntry: DeserializeOwned {
+    /// The field that has them.
+    const FIELD: &'static str;
+}
+
+impl OneEntry for OneExposure {
+    const FIELD: &'static str = "exposures";
+}
+
+impl OneEntry for OneEvent {
+    const FIELD: &'static str = "events";
+}
+
+/// Objects, one by one, so that an error names the one that is wrong.
+fn entries<'de, D: Deserializer<'de>, T: OneEntry>(from: D) -> Result<Vec<T>, D::Error> {
+    struct Entries<T>(PhantomData<T>);
+    impl<'de, T: OneEntry> Visitor<'de> for Entries<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(out, "a list of {}", T::FIELD)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<T>, A::Error> {
+            let mut all = Vec::new();
+            loop {
+                let next = sequence.next_element::<Object<T>>().map_err(|error| {
+                    A::Error::custom(format!("{}[{}]: {error}", T::FIELD, all.len()))
+                })?;
+                let Some(Object(entry)) = next else { return Ok(all) };
+                all.push(entry);
+            }
+        }
+    }
+    from.deserialize_seq(Entries(PhantomData))
+}
+
+/// A number.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let value = Value::deserialize(from)?;
+    value.as_f64().ok_or_else(|| D::Error::custom("`value` must be a number"))
 }
 
 /// Records who was served what.
@@ -137,7 +187,7 @@ fn batch_id(
 /// The records of a batch, or which one is wrong and why.
 fn each<'a, T>(
     api: &Api,
-    items: &'a [Object<T>],
+    items: &'a [T],
     what: &str,
     record: impl Fn(&'a T) -> Result<Record<'a>, Refused>,
 ) -> Result<Vec<Record<'a>>, Refused> {
@@ -146,7 +196,7 @@ fn each<'a, T>(
         let why = format!("`{what}` has {} entries: 1 to {most} are allowed", items.len());
         return Err((StatusCode::BAD_REQUEST, why));
     }
-    let at = |(index, Object(item)): (usize, &'a Object<T>)| {
+    let at = |(index, item): (usize, &'a T)| {
         record(item).map_err(|(status, why)| (status, format!("{what}[{index}]: {why}")))
     };
     items.iter().enumerate().map(at).collect()
@@ -230,6 +280,11 @@ fn time(time: Option<&Time>, now: UnixMicros) -> Result<UnixMicros, String> {
     let micros = match time {
         None => return Ok(now),
         Some(Time::Millis(millis)) => millis.checked_mul(1_000).ok_or_else(wrong)?,
+        Some(Time::Fraction(millis)) => {
+            let micros = (millis * 1_000.0).round();
+            // Beyond the range of integers it is their greatest, which is too far ahead.
+            if micros.is_finite() { micros as i64 } else { return Err(wrong()) }
+        }
         Some(Time::Text(text)) => {
             text.parse::<jiff::Timestamp>().map_err(|_| wrong())?.as_microsecond()
         }
@@ -361,6 +416,11 @@ mod tests {
         let now = 1_800_000_000_000_000;
         assert_eq!(time(None, now), Ok(now));
         assert_eq!(time(Some(&Time::Millis(1_700_000_000_000)), now), Ok(1_700_000_000_000_000));
+        let fraction = |millis| time(Some(&Time::Fraction(millis)), now);
+        assert_eq!(fraction(1_700_000_000_000.25), Ok(1_700_000_000_000_250));
+        for wrong in [-1.0, 1e300, f64::INFINITY, f64::NAN] {
+            assert!(fraction(wrong).is_err(), "{wrong}");
+        }
         let text = |text: &str| time(Some(&Time::Text(text.to_owned())), now);
         assert_eq!(text("2024-01-02T03:04:05.678Z"), Ok(1_704_164_645_678_000));
         for wrong in ["", "yesterday", "2024-01-02", "9999-01-01T00:00:00Z", "1969-01-01T00:00:00Z"]
