@@ -129,6 +129,12 @@ fn read(api: &Api, current: &Current, message: &Message) -> Result<Read, Refused
     let bad = |why: String| (StatusCode::BAD_REQUEST, why);
     check_attributes(&message.properties_json).map_err(bad)?;
     check_attributes(&message.context_json).map_err(bad)?;
+    for (what, id) in [("user_id", &message.user_id), ("device_id", &message.device_id)] {
+        id.as_ref()
+            .filter(|id| !id.is_empty())
+            .map_or(Ok(()), |id| check_id(what, id))
+            .map_err(bad)?;
+    }
     match message.event_name.as_str() {
         // The JavaScript plugin's names, then the Python plugin's.
         "Experiment Viewed" | "$$experiment_viewed" => exposure(api, current, message),
