@@ -8,6 +8,7 @@
 mod access;
 mod answer;
 mod body;
+mod entries;
 mod growthbook;
 mod json;
 mod key;

@@ -1,8 +1,6 @@
 //! `POST /v1/exposures` and `POST /v1/events`: batches that are acknowledged when they are durable.
 //! A batch is taken as a whole or refused as a whole.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
@@ -15,13 +13,14 @@ use experiment::event::{
 };
 use experiment::ledger::{FUTURE_US_MAX, Fate, Fates, JournalError, Outcome};
 use experiment::live::Current;
-use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{again, failed, json_answer};
-use super::body::{self, Object, Refused, check_id};
+use super::body::{self, Refused, check_id};
+use super::entries::{OneEntry, entries, number};
 use super::native::index_of;
 
 /// Millionths of one.
@@ -85,48 +84,12 @@ enum Time {
     Text(String),
 }
 
-/// What a batch is of.
-trait OneEntry: DeserializeOwned {
-    /// The field that has them.
-    const FIELD: &'static str;
-}
-
 impl OneEntry for OneExposure {
     const FIELD: &'static str = "exposures";
 }
 
 impl OneEntry for OneEvent {
     const FIELD: &'static str = "events";
-}
-
-/// Objects, one by one, so that an error names the one that is wrong.
-fn entries<'de, D: Deserializer<'de>, T: OneEntry>(from: D) -> Result<Vec<T>, D::Error> {
-    struct Entries<T>(PhantomData<T>);
-    impl<'de, T: OneEntry> Visitor<'de> for Entries<T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(out, "a list of {}", T::FIELD)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<T>, A::Error> {
-            let mut all = Vec::new();
-            loop {
-                let next = sequence.next_element::<Object<T>>().map_err(|error| {
-                    A::Error::custom(format!("{}[{}]: {error}", T::FIELD, all.len()))
-                })?;
-                let Some(Object(entry)) = next else { return Ok(all) };
-                all.push(entry);
-            }
-        }
-    }
-    from.deserialize_seq(Entries(PhantomData))
-}
-
-/// A number.
-fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    let value = Value::deserialize(from)?;
-    value.as_f64().ok_or_else(|| D::Error::custom("`value` must be a number"))
 }
 
 /// Records who was served what.
