@@ -640,3 +640,160 @@ async fn links_are_signed() {
     assert_eq!(decide(&link.replace(":b:", ":a:")).await, (Value::Null, json!(false)));
     served.stop().await;
 }
+
+#[tokio::test]
+async fn wrong_entries_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), |_| {}).await;
+    let good = r#"{"unit":"u","name":"purchase","time":1700000000000.0}"#;
+    for (wrong, words) in [
+        (r#"{"unit":"u","name":"n","value":null}"#, "events[1]: `value` must be a number"),
+        (r#"{"unit":"u","name":"n","value":"1"}"#, "events[1]: `value` must be a number"),
+        (r#"{"unit":"u","name":"n","time":[1]}"#, "events[1]: `time` must be RFC 3339"),
+        (r#"{"unit":7,"name":"n"}"#, "events[1]: invalid type: integer `7`"),
+        (r#"{"unit":"u","name":"n","time":1.79e300}"#, "events[1]: `time` is more than"),
+    ] {
+        let body = format!(r#"{{"events":[{good},{wrong}]}}"#);
+        let answer = served.ask("POST /v1/events", "", &body).await;
+        assert_eq!(answer.status, 400, "{body}");
+        assert!(answer.body.contains(words), "{}", answer.body);
+    }
+    let answer = served.ask("POST /v1/events", "", &format!(r#"{{"events":[{good}]}}"#)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn every_refusal_is_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), |params| {
+        params.client_keys = vec!["sdk-1".to_owned()];
+    })
+    .await;
+    let key = "X-API-Key: sdk-1\r\n";
+    for (line, fields, status) in [
+        ("POST /ofrep/v1/evaluate/flags/%ff", "", 401),
+        ("POST /ofrep/v1/evaluate/flags/%ff", key, 404),
+        ("GET /api/features/%ff", "", 401),
+        ("POST /api/eval/%ff", "", 401),
+        ("GET /sub/%ff", "", 401),
+        ("POST /track?client_key=sdk-1&client_key=sdk-1", "", 400),
+    ] {
+        let answer = served.ask(line, fields, "").await;
+        assert_eq!(answer.status, status, "{line}: {}", answer.body);
+        let answer = answer.json();
+        assert!(answer.get("error").or(answer.get("errorCode")).is_some(), "{line}: {answer}");
+    }
+    let head = "POST /v1/decide HTTP/1.1\r\nHost: a\r\nX-API-Key: sdk-1\r\n\
+                Transfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n";
+    let answer = served.raw(head.as_bytes()).await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn what_plugins_send_is_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), |_| {}).await;
+    let message = |name: &str, properties: Value| json!({ "event_name": name, "properties_json": properties, "context_json": { "uid": "d1" } });
+    let track = async |messages: Value| {
+        let answer = served.post("/track?client_key=k", &messages).await;
+        let told = answer.json();
+        (answer.status, told["counted"].clone(), told["ignored"].clone())
+    };
+    let (one, none) = (json!(1), json!(0));
+    let evaluated = message("Feature Evaluated", json!({}));
+    assert_eq!(track(json!([evaluated])).await, (200, none.clone(), one.clone()));
+    let viewed = |experiment: &str, attribute: &str, id: &str| {
+        message(
+            "Experiment Viewed",
+            json!({
+                "experimentId": experiment, "variationId": "new", "hashAttribute": attribute,
+                "hashValue": id,
+            }),
+        )
+    };
+    assert_eq!(track(json!([viewed("elsewhere", "uid", "d1")])).await.0, 404);
+    let company = viewed("checkout", "company", "acme");
+    assert_eq!(track(json!([company])).await, (200, none.clone(), one.clone()));
+    assert_eq!(served.counted(), (0, 0, 0));
+    // Where no event says how much, it counts all the same.
+    for (properties, counted) in [
+        (json!({}), &one),
+        (json!({ "value": null }), &one),
+        (json!({ "value": null, "revenue": 5 }), &one),
+        (json!({ "value": "9.5" }), &one),
+        (json!({ "value": "much", "amount": 3 }), &one),
+        (json!({ "value": "much" }), &none),
+        (json!({ "value": true, "revenue": "NaN" }), &none),
+    ] {
+        let (status, found, _) = track(json!([message("purchase", properties)])).await;
+        assert_eq!((status, &found), (200, counted));
+    }
+    let exposure = json!([viewed("checkout", "uid", "d1")]);
+    assert_eq!(track(exposure.clone()).await, (200, one.clone(), none.clone()));
+    let again = served.post("/track?client_key=k", &exposure).await.json();
+    assert_eq!((&again["counted"], &again["duplicate"]), (&none, &one));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn remote_evaluation_is_the_sdks() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), |_| {}).await;
+    let eval = async |attributes: Value, forced: Value| {
+        let question = json!({ "attributes": attributes, "forcedVariations": forced });
+        served.post("/api/eval/k", &question).await.json()["features"]["banner"].clone()
+    };
+    let unit = |id: Value| json!({ "id": id, "plan": "pro" });
+    let of_text = eval(unit(json!("1")), json!({})).await;
+    let of_number = eval(unit(json!(1.0)), json!({})).await;
+    assert_eq!(of_number, of_text);
+    let track = &of_number["rules"][0]["tracks"][0]["result"];
+    assert_eq!(track["hashValue"], json!("1"));
+    assert_eq!(eval(unit(json!(0)), json!({})).await, Value::Null);
+    for index in [json!(5), json!(-1), json!(0.5), json!(null), json!("1")] {
+        let forced = eval(unit(json!("1")), json!({ "banner": index })).await;
+        assert_eq!(forced, Value::Null, "{index}");
+    }
+    let forced = eval(unit(json!("1")), json!({ "banner": 1.0 })).await;
+    assert_eq!(
+        (&forced["rules"][0]["force"], forced["rules"][0].get("tracks")),
+        (&json!("on"), None)
+    );
+    let twice = json!({ "unit": "u", "experiments": ["checkout", "banner", "checkout"] });
+    let decisions = served.post("/v1/decide", &twice).await.json()["decisions"].clone();
+    let keys: Vec<_> = decisions.as_array().unwrap().iter().map(|it| &it["experiment"]).collect();
+    assert_eq!(keys, [&json!("checkout"), &json!("banner")]);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn slow_clients_leave_places_for_the_tokens_holder() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), |params| {
+        params.client_keys = vec!["sdk-1".to_owned()];
+        params.token = Some("t0ken".to_owned());
+        params.limits.requests = 4;
+    })
+    .await;
+    // Bodies that do not come; with `Expect`, the server says when it waits for one.
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let head = "POST /v1/decide HTTP/1.1\r\nHost: a\r\nX-API-Key: sdk-1\r\n\
+                    Expect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut stream = BufReader::new(stream);
+        assert!(until(&mut stream, "100").await.contains("100"));
+        slow.push(stream);
+    }
+    let client = served.ask("GET /v1/status", "X-API-Key: sdk-1\r\n", "").await;
+    assert_eq!(client.status, 429, "{}", client.body);
+    // A proxy may add its key to the token.
+    let token = "X-API-Key: sdk-1\r\nAuthorization: Bearer t0ken\r\n";
+    let answer = served.ask("GET /v1/status", token, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    drop(slow);
+    served.stop().await;
+}

@@ -56,7 +56,8 @@ pub enum Fate {
     Unused,
     /// There is no such experiment, variant or phase.
     Unknown,
-    /// An event with this id was counted.
+    /// An event with this id was counted, or the unit was exposed before; if to another variant, it
+    /// counts nowhere from now on.
     Duplicate,
     /// It is older than the horizon.
     Late,

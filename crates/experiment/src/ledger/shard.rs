@@ -134,7 +134,7 @@ impl Shard {
         if !late && self.is_earlier(exposure, &known) {
             self.move_back(measured, table_number, row, found, exposure);
         }
-        Fate::Counted
+        Fate::Duplicate
     }
 
     /// Whether an exposure comes before the one that is known. Those at the same time are put in an

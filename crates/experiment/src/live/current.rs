@@ -135,6 +135,14 @@ impl Current {
         self.boundaries.partition_point(|&at| at <= now)
     }
 
+    /// When what is decided changed last: this set was taken, or something of it began or ended.
+    #[must_use]
+    pub fn changed(&self, now: UnixMillis) -> UnixMillis {
+        let last = self.boundaries_before(now).checked_sub(1);
+        let last = last.and_then(|at| self.boundaries.get(at)).copied().unwrap_or(0);
+        self.since.max(last)
+    }
+
     /// When something begins or ends next.
     #[must_use]
     pub fn next_boundary(&self, now: UnixMillis) -> Option<UnixMillis> {
@@ -267,4 +275,22 @@ fn boundaries(set: &ExperimentSet) -> Vec<UnixMillis> {
     all.sort_unstable();
     all.dedup();
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_end_is_a_change() {
+        let set = json!({ "experiments": [{
+            "key": "e", "status": "running", "unit": {"device": {"cookie": "uid"}},
+            "variants": [{"key": "a"}, {"key": "b"}],
+            "phases": [{"since": 5, "weights": [1, 1]}], "schedule": {"end": 200},
+        }] });
+        let current = Current::new(serde_json::from_value(set).unwrap(), 100).unwrap();
+        let changed = [99, 100, 199, 200, 300].map(|now| current.changed(now));
+        assert_eq!(changed, [100, 100, 100, 200, 200]);
+    }
 }

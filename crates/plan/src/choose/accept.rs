@@ -59,9 +59,9 @@ fn cheapest(costs: &[f64], mut passes: impl FnMut(usize) -> bool) -> Option<usiz
         let halfway = (costs[at] * costs[refused]).sqrt();
         let middle = costs.partition_point(|cost| *cost < halfway).clamp(refused + 1, at - 1);
         if passes(middle) {
-            at = middle
+            at = middle;
         } else {
-            refused = middle
+            refused = middle;
         }
         asked += 1;
     }

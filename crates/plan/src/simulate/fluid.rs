@@ -52,7 +52,8 @@ pub fn run(
     let ready = initial(series, plant);
     let mut fleet = Fleet::new(&plant.lifecycle, ready, begin_s, seed);
     let mut rate = first_rate(series);
-    let before = sample(plant, rate * tick_s, rate * tick_s, f64::from(ready), 0.0, tick_s);
+    let service_s = plant.service.mean();
+    let before = sample(service_s, rate * tick_s, rate * tick_s, f64::from(ready), 0.0, tick_s);
     let (window_s, lag_s) = controller.metrics(plant.metric_window_s, plant.metric_lag_s);
     let mut meter = Meter::new(tick_s, window_s, lag_s, &before);
     let (patience_s, period_s) = (plant.patience_s(), controller.period_s());
@@ -90,7 +91,14 @@ pub fn run(
             let late = (waiting - reach * patience_s).max(0.0);
             backlog = waiting - late;
             instance_s += f64::from(fleet.current()) * tick_s;
-            meter.push(&sample(plant, arrived, served, f64::from(fleet.ready()), backlog, tick_s));
+            meter.push(&sample(
+                service_s,
+                arrived,
+                served,
+                f64::from(fleet.ready()),
+                backlog,
+                tick_s,
+            ));
             if known {
                 outcome.count((now_s, tick_s), arrived, late, instance_s);
             }
@@ -121,13 +129,13 @@ pub(super) fn observation(fleet: &Fleet<'_>, meter: &Meter, capacity_per_s: f64)
 
 /// A tick for the meter. What is served is in flight for a mean service time (Little's law).
 fn sample(
-    plant: &Plant,
+    service_s: f64,
     arrived: f64,
     served: f64,
     ready: f64,
     backlog: f64,
     tick_s: f64,
 ) -> Sample {
-    let inflight_s = served * plant.service.mean() + backlog * tick_s;
+    let inflight_s = served * service_s + backlog * tick_s;
     Sample { arrived, served, ready_s: ready * tick_s, inflight_s }
 }

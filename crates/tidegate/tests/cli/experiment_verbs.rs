@@ -52,8 +52,22 @@ fn a_plan_is_made_from_numbers_or_from_a_log() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let size = json(&ran.stdout);
     assert_eq!(size["base"], json!(0.1));
-    assert_eq!(size["new-units-per-day"], json!([200, 200, 200]));
+    // Three whole days, and their mean for all that come.
+    assert_eq!(size["new-units-per-day"], json!([200, 200, 200, 200]));
     assert!(ran.stderr.contains("800 units, 80 converted"), "{}", ran.stderr);
+    let no_log = folder.path().join("no.log");
+    fs::write(&no_log, "this is\nno log\n").unwrap();
+    let ran =
+        tidegate(&[&power[..], &["--from-log", path(&no_log), "--convert", "path~x"]].concat());
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("no line of it was understood"), "{}", ran.stderr);
+    let ran = tidegate(&[&power[..], &["--from-log", "nowhere", "--convert", "path~x"]].concat());
+    assert_eq!((ran.code, ran.stderr.matches("No such file").count()), (3, 1), "{}", ran.stderr);
+    let down = ["experiment", "power", "--method", "fixed", "--json", "--lift", "-10%"];
+    let ran = tidegate(&[&down[..], &["--base", "5%"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let ran = tidegate(&[&down[..], &["--mean", "-5", "--deviation", "2"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
     let never = tidegate(&[&power[..], &["--base", "5%", "--per-day", "0"]].concat());
     assert_eq!(never.code, 1, "{}", never.stderr);
     for wrong in [
@@ -249,7 +263,7 @@ fn an_import_leaves_alone_what_runs() {
     let text = fs::read_to_string(&file).unwrap();
     let text = text.replace(
         "[experiment.checkout]",
-        "[experiment.checkout]\nlayers = { pages = [[0, 0.5]] }",
+        "[experiment.checkout]\nlayers = [{ layer = \"pages\", ranges = [[\"0%\", \"50%\"]] }]",
     );
     fs::write(&file, text.clone() + layered).unwrap();
     let run = |args: &[&str]| tidegate(&[&["experiment", "--config", path(&file)], args].concat());
@@ -266,7 +280,9 @@ fn an_import_leaves_alone_what_runs() {
 
     let features = folder.path().join("features.json");
     let rule = |key: &str, more: &str| {
-        format!(r#""{key}": {{"rules": [{{"key": "{key}", "variations": [0, 1], "hashVersion": 2{more}}}]}}"#)
+        format!(
+            r#""{key}": {{"rules": [{{"key": "{key}", "variations": [0, 1], "hashVersion": 2{more}}}]}}"#
+        )
     };
     let nested = rule("fine", r#", "namespace": ["pages", 0.5, 1]"#);
     let text = format!(r#"{{"features": {{{}, {nested}}}}}"#, rule("checkout", ""));

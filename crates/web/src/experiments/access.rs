@@ -64,26 +64,26 @@ impl Access {
         if self.has_token(headers) {
             return Ok(());
         }
-        let sent = key.or_else(|| bearer(headers));
         if self.client_keys.is_empty() {
             return self.is_local(headers).then_some(()).ok_or((
                 StatusCode::UNAUTHORIZED,
                 "set `client-keys` in `[experiments]`, and send one",
             ));
         }
+        let mut sent = key.into_iter().chain(credentials(headers).filter(|_| key.is_none()));
         // Every key is compared, so that the time does not tell which one is near.
-        let found = sent.map(|sent| {
+        let is_known = |sent: &str| {
             let all = self.client_keys.iter();
             all.fold(false, |found, key| equal(key.as_bytes(), sent.as_bytes()) | found)
-        });
-        match found {
-            Some(true) => Ok(()),
-            Some(false) => Err((StatusCode::UNAUTHORIZED, "there is no such client key")),
-            None => Err((
+        };
+        let Some(first) = sent.next() else {
+            return Err((
                 StatusCode::UNAUTHORIZED,
                 "send a client key as `Authorization: Bearer KEY` or `X-API-Key: KEY`",
-            )),
-        }
+            ));
+        };
+        let known = is_known(first) || sent.any(is_known);
+        known.then_some(()).ok_or((StatusCode::UNAUTHORIZED, "there is no such client key"))
     }
 
     /// Lets a client record and sign.
@@ -114,9 +114,8 @@ impl Access {
 
     /// Whether the token was sent: operators and servers.
     pub(super) fn has_token(&self, headers: &HeaderMap) -> bool {
-        let token = self.token.as_ref();
-        let sent = bearer(headers);
-        token.zip(sent).is_some_and(|(token, sent)| equal(token.as_bytes(), sent.as_bytes()))
+        let Some(token) = &self.token else { return false };
+        credentials(headers).any(|sent| equal(token.as_bytes(), sent.as_bytes()))
     }
 
     /// A name may be made to point here by a page's own DNS server (DNS rebinding), so the host
@@ -134,13 +133,12 @@ fn text_of(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// What was sent as `Authorization: Bearer` or `X-API-Key`.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// What was sent as `X-API-Key` and as `Authorization: Bearer`: a proxy may add one to the other.
+fn credentials(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let own = headers.get("x-api-key").and_then(|value| value.to_str().ok());
-    own.or_else(|| {
-        let (scheme, token) = text_of(headers, header::AUTHORIZATION).split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    })
+    let bearer = text_of(headers, header::AUTHORIZATION).split_once(' ');
+    let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    own.into_iter().chain(bearer.map(|(_, token)| token.trim()))
 }
 
 #[cfg(test)]
@@ -184,6 +182,7 @@ mod tests {
         let closed = access(Some("t0ken"), &["k"], Ipv4Addr::UNSPECIFIED);
         assert!(allowed(&closed, &[("host", "api.example"), TOKEN]));
         assert!(allowed(&closed, &[("x-api-key", "t0ken")]));
+        assert!(allowed(&closed, &[KEY, TOKEN]) && closed.has_token(&headers(&[KEY, TOKEN])));
         for fields in [&[LOCAL][..], &[KEY], &[("authorization", "Bearer wrong")]] {
             assert!(!allowed(&closed, fields), "{fields:?}");
         }
@@ -196,6 +195,7 @@ mod tests {
         assert!(allowed(&[KEY], None) && allowed(&[TOKEN], None) && allowed(&[], Some("k2")));
         assert!(!allowed(&[LOCAL], None) && !allowed(&[LOCAL], Some("other")));
         assert!(!allowed(&[("authorization", "Basic k")], None));
+        assert!(allowed(&[("x-api-key", "a proxy's"), ("authorization", "Bearer k2")], None));
         let open = access(None, &[], Ipv4Addr::LOCALHOST);
         assert!(open.read(&headers(&[LOCAL]), Some("whatever")).is_ok());
         assert!(access(None, &[], Ipv4Addr::UNSPECIFIED).read(&headers(&[LOCAL]), None).is_err());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::StatusCode;
 use experiment::model::limits::UNIT_BYTES_MAX;
+use http_body_util::LengthLimitError;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -25,8 +26,15 @@ pub(super) async fn bytes(body: Body, max: usize) -> Result<Vec<u8>, Refused> {
     let read = tokio::time::timeout(TIMEOUT, axum::body::to_bytes(body, max)).await;
     let late = format!("the body did not come within {} s", TIMEOUT.as_secs());
     let read = read.map_err(|_| (StatusCode::REQUEST_TIMEOUT, late))?;
-    let large = format!("the body is cut short or larger than {max} bytes");
-    Ok(read.map_err(|_| (StatusCode::PAYLOAD_TOO_LARGE, large))?.to_vec())
+    let wrong = |error: axum::Error| {
+        if error.into_inner().is::<LengthLimitError>() {
+            (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {max} bytes"))
+        } else {
+            let why = "the body is cut short, or its chunks are broken".to_owned();
+            (StatusCode::BAD_REQUEST, why)
+        }
+    };
+    Ok(read.map_err(wrong)?.to_vec())
 }
 
 /// Reads a JSON object of a shape.

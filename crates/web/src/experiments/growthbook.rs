@@ -2,7 +2,7 @@
 //! that do not.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use experiment::evaluate::Context;
@@ -10,6 +10,7 @@ use experiment::live::growthbook::{date, decided as feature, hash_attribute};
 use experiment::live::{Current, Named, ids};
 use experiment::model::Experiment;
 use experiment::targeting::PlainFacts;
+use experiment::targeting::growthbook::hashed_text;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,7 @@ use super::Api;
 use super::answer::{etag_of, failed, json_answer, tagged};
 use super::body::{self, Refused, check_attributes, check_id};
 use super::json as unambiguous;
+use super::key::Key;
 
 /// Forced variations, and forced features, of one question.
 const FORCED_MAX: usize = 1_000;
@@ -24,7 +26,7 @@ const FORCED_MAX: usize = 1_000;
 /// The payload.
 pub(super) async fn features(
     State(api): State<Api>,
-    Path(key): Path<String>,
+    Key(key): Key,
     headers: HeaderMap,
 ) -> Response {
     if let Err((status, why)) = api.access.read(&headers, Some(&key)) {
@@ -55,7 +57,7 @@ struct Question {
 /// Evaluates every experiment for a user; the payload has values only, and exposures to report.
 pub(super) async fn evaluate(
     State(api): State<Api>,
-    Path(key): Path<String>,
+    Key(key): Key,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -80,24 +82,24 @@ fn answer(api: &Api, question: Question) -> Result<Value, Refused> {
         return Err(bad(format!("{FORCED_MAX} may be forced at most")));
     }
     let current = api.live.current();
-    let mut attributes = question.attributes;
+    let attributes = question.attributes;
     let mut features = Map::new();
     for (index, experiment) in current.source().experiments.iter().enumerate() {
         let name = hash_attribute(experiment);
-        // Numbers are hashed as their texts.
-        if let Some(number @ Value::Number(_)) = attributes.get(name) {
-            let text = Value::String(number.to_string());
-            attributes.insert(name.to_owned(), text);
-        }
-        if let Some(Value::String(id)) = attributes.get(name).filter(|id| *id != "") {
+        let id = attributes.get(name).and_then(hashed_text);
+        if let Some(id) = &id {
             check_id(name, id).map_err(bad)?;
         }
-        let forced = question.forced_variations.get(&experiment.key);
-        let forced = forced.and_then(Value::as_u64).and_then(|index| {
-            let index = usize::try_from(index).ok()?;
-            experiment.variants.get(index).map(|variant| variant.key.as_str())
-        });
-        if let Some(found) = one(api, &current, (index, experiment), &attributes, forced) {
+        let forced = match question.forced_variations.get(&experiment.key) {
+            None => None,
+            Some(number) => match forced_variant(experiment, number) {
+                Some(variant) => Some(variant),
+                // The SDK hashes nobody who is forced: there is no such variation, so there is none.
+                None => continue,
+            },
+        };
+        let id = id.as_deref();
+        if let Some(found) = one(api, &current, (index, experiment), (id, &attributes), forced) {
             features.insert(experiment.key.clone(), found);
         }
     }
@@ -112,18 +114,26 @@ fn answer(api: &Api, question: Question) -> Result<Value, Refused> {
     }))
 }
 
+/// The key of the variant of a number.
+fn forced_variant<'e>(experiment: &'e Experiment, number: &Value) -> Option<&'e str> {
+    let number = number.as_f64().filter(|it| it.fract() == 0.0 && *it >= 0.0)?;
+    // Beyond the range of `usize` it is its greatest number, which no variant has.
+    experiment.variants.get(number as usize).map(|variant| variant.key.as_str())
+}
+
 fn one(
     api: &Api,
     current: &Current,
     (index, experiment): (usize, &Experiment),
-    attributes: &Map<String, Value>,
+    (id, attributes): (Option<&str>, &Map<String, Value>),
     forced: Option<&str>,
 ) -> Option<Value> {
     let facts = PlainFacts { attributes: attributes.clone(), ..PlainFacts::default() };
     let overrides: Vec<(&str, &str)> =
         forced.map(|variant| (experiment.key.as_str(), variant)).into_iter().collect();
     let context = Context { facts: &facts, overrides: &overrides, ..Context::default() };
-    let ids = ids(&experiment.unit, &Named::default(), attributes);
+    let named = Named { unit: id, ..Named::default() };
+    let ids = ids(&experiment.unit, &named, attributes);
     let decided = api.live.decide(current, index, ids, &context, api.live.now())?;
     let unit = decided.unit.as_deref().unwrap_or_default();
     feature(experiment, decided.variant?, unit, decided.counted())

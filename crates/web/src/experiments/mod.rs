@@ -8,8 +8,10 @@
 mod access;
 mod answer;
 mod body;
+mod entries;
 mod growthbook;
 mod json;
+mod key;
 mod links;
 mod native;
 mod ofrep;
@@ -32,7 +34,7 @@ use axum::routing::{get, post};
 use experiment::automation::Operator;
 use experiment::live::Live;
 use experiment::live::params::ServiceParams;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 pub use server::serve_experiments;
 
@@ -50,6 +52,8 @@ pub(super) struct Api {
     access: Arc<Access>,
     /// Requests under way.
     requests: Arc<Semaphore>,
+    /// Of them, those without the token: a part is always left for its holder.
+    clients: Arc<Semaphore>,
     /// Requests of each client.
     rates: Arc<Rates>,
     /// Open streams.
@@ -76,12 +80,30 @@ impl Api {
             live,
             access: Arc::new(Access::new(params, listens_at)),
             requests: Arc::new(Semaphore::new(limits.requests)),
+            clients: Arc::new(Semaphore::new(places_of_clients(params))),
             rates: Arc::new(Rates::new(limits.client_rate)),
             streams: Arc::new(Semaphore::new(limits.streams)),
             changes,
             received: Arc::default(),
         }
     }
+}
+
+/// How many requests without the token may be under way: three in four, where there is a token. One
+/// takes its place before its body has come, so that slow ones could take all.
+fn places_of_clients(params: &ServiceParams) -> usize {
+    let all = params.limits.requests;
+    let reserved = if params.token.is_some() { all.div_ceil(4) } else { 0 };
+    all.saturating_sub(reserved).max(1)
+}
+
+/// Takes the places of a request, which are given back when it is over.
+fn places(api: &Api, request: &Request) -> Option<[Option<OwnedSemaphorePermit>; 2]> {
+    let own = match api.access.has_token(request.headers()) {
+        true => None,
+        false => Some(Arc::clone(&api.clients).try_acquire_owned().ok()?),
+    };
+    Some([own, Some(Arc::clone(&api.requests).try_acquire_owned().ok()?)])
 }
 
 /// All routes.
@@ -140,9 +162,9 @@ async fn at_the_door(State(api): State<Api>, request: Request, next: Next) -> Re
     } else if let Err(wait) = rate(&api, &request) {
         answer::again_after("too many requests of this client: come again later", wait)
     } else {
-        match Arc::clone(&api.requests).try_acquire_owned() {
-            Ok(_place) => next.run(request).await,
-            Err(_) => answer::again("too many requests at once: come again in a second"),
+        match places(&api, &request) {
+            Some(_places) => next.run(request).await,
+            None => answer::again("too many requests at once: come again in a second"),
         }
     };
     let headers = response.headers_mut();

@@ -1,5 +1,6 @@
 //! `POST /v1/decide` and `GET /v1/status`.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
@@ -83,7 +84,13 @@ fn answer(api: &Api, question: Question) -> Result<Value, Refused> {
         Some(keys) if keys.len() > EXPERIMENTS_MAX => {
             return Err(bad(format!("{EXPERIMENTS_MAX} experiments can be asked for at most")));
         }
-        Some(keys) => keys.iter().map(|key| index_of(&current, key)).collect::<Result<_, _>>()?,
+        Some(keys) => {
+            let mut told = BTreeSet::new();
+            let all: Vec<usize> =
+                keys.iter().map(|key| index_of(&current, key)).collect::<Result<_, _>>()?;
+            // Whoever asks twice is answered once.
+            all.into_iter().filter(|&index| told.insert(index)).collect()
+        }
     };
     let now = api.live.now();
     let choices = api.live.signer().choices(question.link.as_deref().unwrap_or_default(), now);

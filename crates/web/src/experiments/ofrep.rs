@@ -3,7 +3,7 @@
 //! default of the code holds.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use experiment::evaluate::{Context, Reason};
@@ -17,6 +17,7 @@ use super::Api;
 use super::answer::{canonical, etag_of, failed, json_answer, tagged};
 use super::body::{self, check_attributes, check_id};
 use super::json::Unambiguous;
+use super::key::Key;
 
 /// How long a hidden page keeps its stream, in seconds: what clients do by themselves.
 const INACTIVITY_S: u32 = 120;
@@ -27,7 +28,7 @@ type Wrong = (StatusCode, &'static str, String);
 /// Evaluates one flag.
 pub(super) async fn single(
     State(api): State<Api>,
-    Path(key): Path<String>,
+    Key(key): Key,
     headers: HeaderMap,
     body: Body,
 ) -> Response {

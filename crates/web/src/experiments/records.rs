@@ -20,7 +20,8 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{again, failed, json_answer};
-use super::body::{self, Object, Refused, check_id};
+use super::body::{self, Refused, check_id};
+use super::entries::{OneEntry, entries, number};
 use super::native::index_of;
 
 /// Millionths of one.
@@ -33,7 +34,8 @@ struct Exposures {
     producer: Option<String>,
     epoch: Option<u32>,
     sequence: Option<u64>,
-    exposures: Vec<Object<OneExposure>>,
+    #[serde(deserialize_with = "entries")]
+    exposures: Vec<OneExposure>,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +60,8 @@ struct Events {
     producer: Option<String>,
     epoch: Option<u32>,
     sequence: Option<u64>,
-    events: Vec<Object<OneEvent>>,
+    #[serde(deserialize_with = "entries")]
+    events: Vec<OneEvent>,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +69,7 @@ struct Events {
 struct OneEvent {
     unit: String,
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number")]
     value: f64,
     time: Option<Time>,
     id: Option<String>,
@@ -74,10 +77,20 @@ struct OneEvent {
 
 /// Milliseconds since 1970, or text as RFC 3339 has it.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`time` must be RFC 3339 text or milliseconds since 1970")]
 enum Time {
     Millis(i64),
+    /// As languages write them whose numbers are all of one kind.
+    Fraction(f64),
     Text(String),
+}
+
+impl OneEntry for OneExposure {
+    const FIELD: &'static str = "exposures";
+}
+
+impl OneEntry for OneEvent {
+    const FIELD: &'static str = "events";
 }
 
 /// Records who was served what.
@@ -140,7 +153,7 @@ fn batch_id(
 /// The records of a batch, or which one is wrong and why.
 fn each<'a, T>(
     api: &Api,
-    items: &'a [Object<T>],
+    items: &'a [T],
     what: &str,
     record: impl Fn(&'a T) -> Result<Record<'a>, Refused>,
 ) -> Result<Vec<Record<'a>>, Refused> {
@@ -149,7 +162,7 @@ fn each<'a, T>(
         let why = format!("`{what}` has {} entries: 1 to {most} are allowed", items.len());
         return Err((StatusCode::BAD_REQUEST, why));
     }
-    let at = |(index, Object(item)): (usize, &'a Object<T>)| {
+    let at = |(index, item): (usize, &'a T)| {
         record(item).map_err(|(status, why)| (status, format!("{what}[{index}]: {why}")))
     };
     items.iter().enumerate().map(at).collect()
@@ -233,6 +246,11 @@ fn time(time: Option<&Time>, now: UnixMicros) -> Result<UnixMicros, String> {
     let micros = match time {
         None => return Ok(now),
         Some(Time::Millis(millis)) => millis.checked_mul(1_000).ok_or_else(wrong)?,
+        Some(Time::Fraction(millis)) => {
+            let micros = (millis * 1_000.0).round();
+            // Beyond the range of integers it is their greatest, which is too far ahead.
+            if micros.is_finite() { micros as i64 } else { return Err(wrong()) }
+        }
         Some(Time::Text(text)) => {
             text.parse::<jiff::Timestamp>().map_err(|_| wrong())?.as_microsecond()
         }
@@ -400,6 +418,11 @@ mod tests {
         let now = 1_800_000_000_000_000;
         assert_eq!(time(None, now), Ok(now));
         assert_eq!(time(Some(&Time::Millis(1_700_000_000_000)), now), Ok(1_700_000_000_000_000));
+        let fraction = |millis| time(Some(&Time::Fraction(millis)), now);
+        assert_eq!(fraction(1_700_000_000_000.25), Ok(1_700_000_000_000_250));
+        for wrong in [-1.0, 1e300, f64::INFINITY, f64::NAN] {
+            assert!(fraction(wrong).is_err(), "{wrong}");
+        }
         let text = |text: &str| time(Some(&Time::Text(text.to_owned())), now);
         assert_eq!(text("2024-01-02T03:04:05.678Z"), Ok(1_704_164_645_678_000));
         for wrong in ["", "yesterday", "2024-01-02", "9999-01-01T00:00:00Z", "1969-01-01T00:00:00Z"]

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::Api;
 use super::answer::{again, failed};
+use super::key::Key;
 
 /// How often a silent stream says that it lives.
 const PING: Duration = Duration::from_secs(25);
@@ -34,7 +35,7 @@ pub(super) async fn ofrep(State(api): State<Api>, headers: HeaderMap) -> Respons
 /// themselves and for those that do not.
 pub(super) async fn growthbook(
     State(api): State<Api>,
-    Path(key): Path<String>,
+    Key(key): Key,
     headers: HeaderMap,
 ) -> Response {
     match api.access.read(&headers, Some(&key)) {
@@ -76,7 +77,7 @@ fn event(api: &Api, dialect: Dialect) -> Event {
     let event = Event::default().id(&version);
     match dialect {
         Dialect::Ofrep => {
-            let seconds = api.live.current().since() / 1_000;
+            let seconds = api.live.current().changed(api.live.now()) / 1_000;
             let data = json!({
                 "type": "refetchEvaluation", "etag": version, "lastModified": seconds,
             });

@@ -37,6 +37,14 @@ pub(crate) fn to_string(value: &Value) -> Cow<'_, str> {
     }
 }
 
+/// The text of an id that is hashed, as the SDK has it: that of a number is JavaScript's. `None` for
+/// what the SDK takes for no id, 0 among it.
+#[must_use]
+pub fn hashed_text(id: &Value) -> Option<String> {
+    let is_id = matches!(id, Value::String(_) | Value::Number(_)) && truthy(id);
+    is_id.then(|| to_string(id).into_owned())
+}
+
 /// `Number(value)`.
 pub(crate) fn to_number(value: &Value) -> f64 {
     match value {
@@ -208,6 +216,17 @@ mod tests {
             (12345678901234567890.0, "12345678901234567000"),
         ] {
             assert_eq!(number_to_string(number), text);
+        }
+    }
+
+    #[test]
+    fn ids() {
+        let text = |id: Value| hashed_text(&id);
+        assert_eq!(text(json!(1.0)), Some("1".to_owned()));
+        assert_eq!(text(json!(1e21)), Some("1e+21".to_owned()));
+        assert_eq!(text(json!("0")), Some("0".to_owned()));
+        for none in [json!(0), json!(-0.0), json!(""), json!(null), json!([1])] {
+            assert_eq!(text(none.clone()), None, "{none}");
         }
     }
 

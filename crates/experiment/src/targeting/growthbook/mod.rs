@@ -13,3 +13,4 @@ mod version;
 
 pub use condition::{Condition, ConditionError};
 pub use groups::SavedGroups;
+pub use js::hashed_text;

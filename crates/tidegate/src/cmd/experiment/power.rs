@@ -34,7 +34,13 @@ pub(crate) struct PowerArgs {
     #[arg(long, value_name = "SHARE", conflicts_with_all = ["mean", "from_log"])]
     base: Option<Ratio>,
     /// Mean per unit today, with --deviation
-    #[arg(long, value_name = "NUMBER", requires = "deviation", conflicts_with = "from_log")]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        requires = "deviation",
+        conflicts_with = "from_log",
+        allow_hyphen_values = true
+    )]
     mean: Option<f64>,
     /// Standard deviation of one unit
     #[arg(long, value_name = "NUMBER", requires = "mean")]
@@ -49,8 +55,8 @@ pub(crate) struct PowerArgs {
     #[arg(long, value_name = "FIELD~REGEX", requires = "from_log")]
     convert: Vec<Conversion>,
     /// Relative lift to be found, either way
-    #[arg(long, value_name = "SHARE", default_value = "5%")]
-    lift: Ratio,
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = lift, allow_hyphen_values = true)]
+    lift: f64,
     /// Probability to find it
     #[arg(long, value_name = "SHARE", default_value = "80%")]
     power: Ratio,
@@ -77,12 +83,22 @@ pub(crate) struct PowerArgs {
     json: bool,
 }
 
+/// A share of the value today, with a sign.
+fn lift(text: &str) -> Result<f64, String> {
+    let (sign, share) = match text.strip_prefix('-') {
+        Some(share) => (-1.0, share),
+        None => (1.0, text),
+    };
+    let share: Ratio = share.parse().map_err(|error| format!("{error}"))?;
+    Ok(sign * share.get())
+}
+
 pub(super) fn run(args: &PowerArgs) -> Result<Exit, Failed> {
     let (baseline, from_log) = baseline(args)?;
     let per_day = if args.per_day.is_empty() { from_log } else { args.per_day.clone() };
     let question = SizeQuestion {
         baseline,
-        lift: args.lift.get(),
+        lift: args.lift,
         power: args.power.get(),
         alpha: args.alpha.get(),
         method: match args.method {
@@ -131,6 +147,14 @@ fn baseline(args: &PowerArgs) -> Result<(Baseline, Vec<u64>), Failed> {
             traffic.bots,
             traffic.rejected
         );
+        if traffic.units == 0 {
+            let what = match (traffic.lines, traffic.bots) {
+                (0, 0) => "no line of it was understood: is it an access log?",
+                (0, _) => "only bots are in it",
+                _ => "no line of it names a unit: choose another --unit",
+            };
+            return Err(Failed::usage(format!("{}: {what}", path.display())));
+        }
         if traffic.converted == 0 || traffic.converted == traffic.units {
             let what = "nobody or everybody of the log converts: choose another --convert";
             return Err(Failed::usage(what));

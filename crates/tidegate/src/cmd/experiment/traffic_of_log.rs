@@ -10,6 +10,7 @@ use experiment::targeting::is_bot;
 use regex::bytes::Regex;
 use traffic::Hit;
 
+use super::reach::environment;
 use crate::exit::{Exit, Failed};
 
 /// Units of a log; more do not fit into memory.
@@ -100,6 +101,8 @@ pub(super) struct LogTraffic {
     /// New units of each whole day since the log began, then the mean of the last week of them; of what
     /// there is when that is less.
     pub(super) new_per_day: Vec<u64>,
+    /// Requests that were understood, those of bots left out.
+    pub(super) lines: u64,
     pub(super) bots: u64,
     pub(super) rejected: u64,
 }
@@ -113,10 +116,11 @@ pub(super) fn read(
     unit: UnitOfLog,
     convert: &[Conversion],
 ) -> Result<LogTraffic, Failed> {
-    let mut reader = logs::open(path).map_err(|error| Failed::environment(&error))?;
+    // Its words have the cause in them.
+    let mut reader = logs::open(path).map_err(|error| environment(&error.to_string()))?;
     // First seen and whether it has converted.
     let mut units: HashMap<u64, (i64, bool)> = HashMap::new();
-    let (mut bots, mut first, mut last) = (0, i64::MAX, i64::MIN);
+    let (mut lines, mut bots, mut first, mut last) = (0, 0, i64::MAX, i64::MIN);
     let mut full = false;
     reader
         .for_each(|line| {
@@ -127,6 +131,7 @@ pub(super) fn read(
                 bots += 1;
                 return;
             }
+            lines += 1;
             let Some(id) = id_of(&hit, unit) else { return };
             (first, last) = (first.min(hit.start_us), last.max(hit.start_us));
             if units.len() >= UNITS_MAX && !units.contains_key(&id) {
@@ -161,6 +166,7 @@ pub(super) fn read(
         units: units.len() as u64,
         converted: units.values().filter(|(_, converted)| *converted).count() as u64,
         new_per_day: if units.is_empty() { Vec::new() } else { new_per_day },
+        lines,
         bots,
         rejected: reader.counts().rejected(),
     })
