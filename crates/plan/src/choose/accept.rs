@@ -58,11 +58,7 @@ fn cheapest(costs: &[f64], mut passes: impl FnMut(usize) -> bool) -> Option<usiz
     while asked < ASKED_MAX && at - refused > 1 && costs[at] > costs[refused] * (1.0 + DEARER) {
         let halfway = (costs[at] * costs[refused]).sqrt();
         let middle = costs.partition_point(|cost| *cost < halfway).clamp(refused + 1, at - 1);
-        if passes(middle) {
-            at = middle;
-        } else {
-            refused = middle;
-        }
+        *(if passes(middle) { &mut at } else { &mut refused }) = middle;
         asked += 1;
     }
     Some(at)
