@@ -1,7 +1,7 @@
 //! What is done about a result: roll back what harms, ship what won step by step, wait otherwise.
 //!
-//! [`step`] decides, a pure function of the analysis, the time, the experiment with its policy and
-//! plan, and the [`State`] of its automation. [`apply`] changes the experiment accordingly,
+//! [`step()`] decides, a pure function of the analysis, the time, the experiment with its policy and
+//! plan, and the [`State`] of its automation. [`apply()`] changes the experiment accordingly,
 //! [`revert`] takes the last change back. [`Operator`] does it all with a store: it reads, analyses,
 //! acts, and writes every action with its reason to the audit log.
 
