@@ -6,8 +6,8 @@ use super::tails::normal_critical;
 use super::{Error, Moments, Sums};
 use crate::quantile::rank;
 
-/// The `nu` quantile (nearest rank, see [`position`] for equal values) of the events of one arm, with the variance it has when units,
-/// not events, are independent.
+/// The `nu` quantile of the events of one arm, with the variance it has when units, not events, are
+/// independent: the nearest rank or, among events with the same value, the quantile of grouped data.
 ///
 /// `values[i]` is an event of the unit with the number `units[i]`. With n events of J units: the
 /// order statistics at n(ν ± z√(ν(1 − ν)/n)), z = 1.96, give the variance ((U − L)/2z)² of
