@@ -132,7 +132,9 @@ proptest! {
         attempts in option::of(any::<u32>()),
         status in 100_u16..=999,
         client in bytes()
-            .prop_filter("a client, no comment", |client| !matches!(client[..], [] | [b'#', ..] | [b'-'])),
+            .prop_filter("a client, no comment and no list", |client| {
+                !matches!(client[..], [] | [b'#', ..] | [b'-']) && !client.contains(&b',')
+            }),
         method in "[A-Za-z!#$%&'*+.^_`|~-]{1,9}".prop_filter("a method", |method| method != "-"),
         target in bytes().prop_filter("a target", |target| {
             !target.is_empty() && !target.iter().any(u8::is_ascii_control)
